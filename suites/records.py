@@ -1,0 +1,115 @@
+"""Records: what is written in YAML, checked once, frozen, with one name for equal content.
+
+A record has no defaults: the class says what a value means and which are allowed, the YAML holds
+the value and its source, each once. `build` refuses everything that is wrong at the same time.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from suites import problems
+
+R = TypeVar("R", bound=pydantic.BaseModel)
+
+SIMILAR = 0.7  # Between 'pogn' and 'pong' (0.75) and 'pingpong' and 'pong' (0.67).
+
+
+class Record(pydantic.BaseModel):
+    """A frozen mapping that refuses unknown keys, missing keys and values of another type."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False
+    )
+
+
+def build(model: type[R], data: Any, where: str) -> R:
+    """Returns `data` as a record.
+
+    Args:
+        model: the class of the record.
+        data: what a YAML or JSON file holds.
+        where: what a message calls the place that `data` comes from, usually a file.
+
+    Raises:
+        ValueError: one message with every problem: where, key, what was seen, what is allowed
+            and the nearest match.
+    """
+    try:
+        # By way of JSON, where a strict tuple may be written as a list.
+        return model.model_validate_json(json.dumps(data, default=str))
+    except pydantic.ValidationError as error:
+        lines = problems.describe(model, error, nearest)
+    raise ValueError(problems.report(where, lines))
+
+
+def nearest(word: Any, choices: Iterable[str]) -> str:
+    """Returns "; did you mean 'pong'?", or nothing where no choice looks like the word."""
+    plain = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(str(word).lower(), list(plain), n=1, cutoff=SIMILAR)
+    return f"; did you mean {plain[found[0]]!r}?" if found else ""
+
+
+def digest(value: Any) -> str:
+    """Returns 16 hexadecimal digits that name the content, whatever the order of its keys."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def canonical(value: Any) -> Any:
+    """Returns plain values; 1.0 becomes 1, because YAML may say either for the same number."""
+    if isinstance(value, pydantic.BaseModel):
+        return canonical(value.model_dump(mode="json"))
+    if isinstance(value, dict):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def read_yaml(path: Path) -> Any:
+    """Returns what a YAML file holds.
+
+    Raises:
+        ValueError: there is no such file, it is not YAML (with the line), a key is there twice or
+            is not text.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
+        raise ValueError(f"{path}: broken YAML at {place}: {error.problem}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: broken YAML: {error}") from None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Refuses the keys that YAML would drop or change; leaves dates as text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                said = f"the key {key_node.value!r} is read as {key!r}; quote it to make it text"
+                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+            if key in seen:
+                said = f"the key {key!r} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, said, key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in pairs if not tag.endswith(":timestamp")]
+    for first, pairs in _Loader.yaml_implicit_resolvers.items()
+}
