@@ -47,23 +47,23 @@ def _line(schema: Schema, item: Any, nearest: Nearest) -> str:
     key = f"{path}: " if path else ""
     if item["type"] in ("value_error", "assertion_error"):
         return f"{key}{item['ctx']['error']}"
+    if item["type"].startswith("union_tag"):
+        return _wrong_tag(f"{path}.", here["discriminator"], item, nearest)
     allowed = f"allowed is {_allowed(schema, here)}"
-    if item["type"] in ("missing", "union_tag_not_found"):
+    if item["type"] == "missing":
         return f"{key}missing; {allowed}"
-    if item["type"] == "union_tag_invalid":
-        return _unknown_tag(key, item["ctx"], nearest)
     seen = item["input"]
     if "enum" in here or "const" in here:
         allowed += nearest(seen, [str(choice) for choice in _choices(here)])
     return f"{key}saw {_seen(seen)}; {allowed}{_hint(seen, here)}"
 
 
-def _unknown_tag(key: str, ctx: Any, nearest: Nearest) -> str:
-    """Says which kind of mapping a union may be; `ctx` is pydantic's."""
-    tags = [tag.strip("' ") for tag in ctx["expected_tags"].split(",")]
-    field = key.removesuffix(": ") + "." + ctx["discriminator"].strip("'")
-    allowed = " or ".join(map(repr, tags))
-    return f"{field}: saw {ctx['tag']!r}; allowed is {allowed}{nearest(ctx['tag'], tags)}"
+def _wrong_tag(above: str, rule: Schema, item: Any, nearest: Nearest) -> str:
+    """Says which mappings a union may be, by the value of the key that tells them apart."""
+    tags, tag = list(rule["mapping"]), item["ctx"].get("tag")
+    seen = "missing" if tag is None else f"saw {tag!r}"
+    allowed = " or ".join(map(repr, tags)) + nearest(tag, tags)
+    return f"{above}{rule['propertyName']}: {seen}; allowed is {allowed}"
 
 
 def _unknown_key(schema: Schema, item: Any, nearest: Nearest) -> str:
@@ -75,7 +75,7 @@ def _unknown_key(schema: Schema, item: Any, nearest: Nearest) -> str:
     return f"{path}: unknown key (saw {_seen(item['input'])}); {allowed}{nearest(key, known)}"
 
 
-def _walk(schema: Schema, loc: tuple[int | str, ...]) -> tuple[str, Schema]:
+def _walk(schema: Schema, loc: Iterable[int | str]) -> tuple[str, Schema]:
     """Returns the dotted key that a location means and the schema found there."""
     path, here = "", _deref(schema, schema)
     for part in loc:
@@ -170,7 +170,7 @@ def _hint(seen: Any, here: Schema) -> str:
     if isinstance(seen, str) and number and _is_number(seen):
         value = float(seen)
         whole = f"{int(value):_}" if value.is_integer() else None
-        return f"; YAML reads {seen} as text: write {whole or _dotted(seen)}"
+        return f"; YAML reads {seen} as text, not as a number: write {whole or _dotted(seen)}"
     if isinstance(seen, bool):
         return "; YAML reads a bare yes, no, on or off as true or false: quote it to mean the word"
     if isinstance(seen, float) and here.get("type") == "integer" and seen.is_integer():

@@ -82,14 +82,30 @@ def read_yaml(path: Path) -> Any:
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file")
+    return _parse(path.read_bytes(), str(path))
+
+
+def read_scalar(text: str, where: str) -> str | int | float | bool | None:
+    """Returns one value as YAML reads it: 3, 1.0e-3, true, null or a word.
+
+    Raises:
+        ValueError: it is not YAML, or more than one value.
+    """
+    value = _parse(text, where)
+    if isinstance(value, list | dict):
+        raise ValueError(f"{where}: saw {text!r}; allowed is a single value, not a list or mapping")
+    return value
+
+
+def _parse(text: str | bytes, where: str) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "unknown line"
-        raise ValueError(f"{path}: broken YAML at {place}: {error.problem}") from None
+        raise ValueError(f"{where}: broken YAML at {place}: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: broken YAML: {error}") from None
+        raise ValueError(f"{where}: broken YAML: {error}") from None
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
