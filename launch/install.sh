@@ -94,7 +94,8 @@ prepare() { # Leaves a .venv that works; what is in it already is kept where tha
 progress() { # What pip is doing, read off its log.
     if grep -q '^Installing collected' "$log"; then
         total=$(grep '^Installing collected' "$log" | tail -n 1 | tr ',' '\n' | wc -l)
-        say "unpacking $(find .venv/lib -name '*.dist-info' -newer .venv/unfinished | wc -l) of $total packages"
+        done=$(find .venv/lib/python*/site-packages -maxdepth 1 -name '*.dist-info' -newer "$log.start" | wc -l)
+        say "unpacking $done of $total packages"
     else
         last=$(grep '^Collecting' "$log" | tail -n 1 | cut -d ' ' -f 2)
         say "fetching $(grep -c '^Collecting' "$log") packages, now ${last%%[<>=!~;]*}"
@@ -103,6 +104,7 @@ progress() { # What pip is doing, read off its log.
 
 pip_install() { # ARGUMENT...  Runs pip quietly and shows how far it is.
     : >"$log"
+    : >"$log.start"
     .venv/bin/python -m pip install -c constraints.txt "$@" >>"$log" 2>&1 </dev/null &
     pid=$!
     trap 'kill $pid 2>/dev/null; say; fail "interrupted; the next make install starts over."' INT TERM HUP
@@ -130,8 +132,8 @@ install() {
 $(content)" ] && return
     prepare
     say "Installing the versions of constraints.txt (a few minutes the first time)"
-    # The build tools first: the project is then built with pinned ones, not with the newest.
-    pip_install hatchling editables
+    # The build tools first: what has no wheel is then built with pinned ones, not with the newest.
+    pip_install hatchling editables setuptools
     pip_install --no-build-isolation -e '.[dev]'
     printf '%s\n%s\n' "$(place)" "$(content)" >.venv/stamp.new && mv .venv/stamp.new .venv/stamp
     rm .venv/unfinished
