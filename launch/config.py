@@ -207,14 +207,11 @@ def _asked(suite: Suite, frames: int | None, backend: str | None) -> Suite:
 def _check_game(suite: Suite, game: str) -> None:
     if game in suite.games:
         return
-    if game not in games.table():
-        known = nearest(game, suite.games) or nearest(game, games.table())
-        raise ValueError(f"unknown game {game!r}{known}; {_games(suite)}")
-    raise ValueError(f"game {game!r} is not in suite {suite.name}; {_games(suite)}")
-
-
-def _games(suite: Suite) -> str:
-    return f"the games of suite {suite.name} are {', '.join(suite.games)}"
+    allowed = f"the games of suite {suite.name} are {', '.join(suite.games)}"
+    if game in games.table():
+        raise ValueError(f"game {game!r} is not in suite {suite.name}; {allowed}")
+    meant = nearest(game, suite.games) or nearest(game, games.table())
+    raise ValueError(f"unknown game {game!r}; {allowed}{meant}")
 
 
 def _pair(text: str) -> tuple[str, Scalar]:

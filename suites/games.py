@@ -64,8 +64,8 @@ def unknown(name: str) -> str:
     said = nearest(bare, table()) or nearest(name, [game.envpool_id for game in table().values()])
     examples = ", ".join(names()[:3])
     return (
-        f"unknown game {name!r}{said}; allowed are the {len(table())} names in the first column of "
-        f"suites/{TABLE.name} ({examples}, ...)"
+        f"unknown game {name!r}; allowed are the {len(table())} names in the first column of "
+        f"suites/{TABLE.name} ({examples}, ...){said}"
     )
 
 
