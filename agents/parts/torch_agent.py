@@ -1,0 +1,127 @@
+"""What the torch agents share: seeding, NumPy in and out, metrics and checkpoints.
+
+Source: house rules; the state of torch.optim optimisers as documented by PyTorch.
+Shapes: B streams.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents import base
+
+
+class TorchAgent:
+    """Holds named parts, a generator and partial sums, and saves all of them.
+
+    Subclasses fill `self.parts` with modules and optimisers.
+    """
+
+    def __init__(self, config: base.Config, seed: int, device: str):
+        """Prepares an agent without parts."""
+        self.config, self.device = config, choose_device(device)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {}
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def init(self, batch: int) -> base.Carry:
+        """Returns nothing: a policy without memory."""
+        return ()
+
+    def buffer(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+        """Returns an array of the loop's that this device can read fast."""
+        array = torch.from_numpy(np.zeros(shape, kind))
+        return (array.pin_memory() if self.device.type == "cuda" else array).numpy()
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        """Puts an array on the device, without a copy on the CPU."""
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
+
+    def accumulate(self, values: dict[str, Tensor]) -> None:
+        """Adds scalar metrics of one update to the partial sums, on the device."""
+        for name, value in values.items():
+            value = value.detach().to(torch.float64)
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the means since the last call and starts anew."""
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+    def save(self) -> base.Tree:
+        """Returns parts, generator and partial sums."""
+        return {
+            "parts": {name: to_tree(part.state_dict()) for name, part in self.parts.items()},
+            "generator": self.generator.get_state().numpy(),
+            "sums": {name: float(total) for name, total in self.sums.items()},
+            "counts": dict(self.counts),
+        }
+
+    def load(self, state: base.Tree) -> None:
+        """Goes back to a saved state."""
+        for name, part in self.parts.items():
+            part.load_state_dict(from_tree(state["parts"][name]))
+        self.generator.set_state(torch.from_numpy(state["generator"].copy()))
+        self.sums = {
+            name: torch.tensor(total, dtype=torch.float64, device=self.device)
+            for name, total in state["sums"].items()
+        }
+        self.counts = dict(state["counts"])
+
+
+def choose_device(name: str) -> torch.device:
+    """Returns a device by name; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    cuda = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device: {name!r} is not auto, cpu, cuda or cuda:<number>.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device: {name!r} is not here; there are {torch.cuda.device_count()}.")
+    return device
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Makes torch's initialisers follow a seed, and leaves the global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def to_tree(state: Any) -> Any:
+    """Turns a state dict into arrays and plain values with string keys."""
+    if isinstance(state, Tensor):
+        # A copy: the optimiser goes on writing while the tree is being stored.
+        return state.detach().cpu().numpy().copy()
+    if isinstance(state, dict):
+        return {str(key): to_tree(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [to_tree(value) for value in state]
+    return state
+
+
+def from_tree(tree: Any) -> Any:
+    """Turns a tree back into a state dict; keys that are numbers become integers."""
+    if isinstance(tree, np.ndarray):
+        return torch.from_numpy(tree.copy())
+    if isinstance(tree, dict):
+        return {int(k) if k.isdigit() else k: from_tree(value) for k, value in tree.items()}
+    if isinstance(tree, list):
+        return [from_tree(value) for value in tree]
+    return tree

@@ -1,0 +1,284 @@
+"""The command `reverie`: one thin function a verb.
+
+Nothing heavy is imported before the verb is known.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXAMPLES = """examples:
+  reverie suites                                       what can be measured
+  reverie agents                                       what can be compared
+  reverie run ppo --suite demo --game pong --seed 0    one run, here, resumable
+  reverie run dreamer_ppo --block aux --suite demo --game pong --seed 0
+  reverie evaluate runs/demo/ppo/pong/0 --episodes 50 --greedy
+  reverie play runs/demo/ppo/pong/0                    a video of it
+  reverie report demo --partial                        what there is so far
+  snakemake --profile local --config suite=demo        the whole suite
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs a verb and returns the exit code; bad input is one message and code 2."""
+    args = parser().parse_args(words)
+    try:
+        return args.verb(args) or 0
+    except ValueError as error:
+        print(f"reverie {args.name}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # The reader of our output has gone: `reverie suites | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of all verbs."""
+    top = Parser(
+        prog="reverie",
+        description="Trains, resumes, evaluates and reports Dreamer and PPO agents on Atari.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
+    for add in (_run, _evaluate, _play, _suites, _agents, _report, _sync, _export):
+        add(verbs)
+    return top
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers an unknown verb or option with the nearest one that exists."""
+
+    def error(self, message: str) -> None:
+        """Prints one message and leaves with code 2."""
+        import re
+
+        from suites.records import nearest
+
+        known = [text for action in self._actions for text in action.option_strings]
+        for action in self._actions:
+            known += list(action.choices) if action.choices else []
+        seen = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s']+)", message)
+        hint = nearest(seen[1], map(str, known)) if seen else ""
+        self.exit(2, f"{self.prog}: {message}{hint}\nTry '{self.prog} --help'.\n")
+
+    def parse_args(self, words=None, namespace=None):
+        """Refuses unknown options in the words of the verb that got them."""
+        args, rest = self.parse_known_args(words, namespace)
+        if rest:
+            verb = getattr(args, "parser", self)
+            verb.error(f"unrecognized arguments: {' '.join(rest)}")
+        return args
+
+
+def _verb(verbs, function, name: str, help: str, epilog: str = "") -> argparse.ArgumentParser:
+    sub = verbs.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    sub.set_defaults(verb=function, parser=sub)
+    return sub
+
+
+def _run(verbs) -> None:
+    sub = _verb(
+        verbs, run, "run", "train one agent on one game with one seed, or go on with that",
+        "Repeat the command to go on after a stop or a kill. Exit codes: 0 finished, 1 failed,\n"
+        "2 refused, 75 stopped with a checkpoint. Stop it with Ctrl-C, SIGTERM, SIGUSR2 or by\n"
+        "creating a file named 'stop' in its folder.",
+    )  # fmt: skip
+    sub.add_argument("agent", help="name of an agent (see `reverie agents`)")
+    sub.add_argument("--suite", required=True, help="whose task and budget (see `reverie suites`)")
+    sub.add_argument("--game", required=True, help="one of the suite's games")
+    sub.add_argument("--seed", type=_natural, required=True, help="0, 1, 2, ...")
+    sub.add_argument("--frames", type=_natural, help="budget instead of the suite's; a debug run")
+    sub.add_argument(
+        "--block", action="append", default=[], help="named settings of the agent, repeatable"
+    )
+    sub.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="sets",
+        help="settings of the agent by dotted key; a debug run",
+    )  # fmt: skip
+    sub.add_argument("--backend", help="ale or envpool instead of the suite's; a debug run")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="folder of the run; no receipt")
+    sub.add_argument(
+        "--threads", type=_positive, default=1, help="of the agent on the CPU (default 1)"
+    )
+    sub.add_argument(
+        "--workers", type=_natural, help="of the environments; changes nothing but the speed"
+    )
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
+    sub.add_argument(
+        "--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="default 60"
+    )
+    sub.add_argument(
+        "--tracking", choices=("auto", "spool", "off"), default="auto",
+        help="auto: a process beside the run brings its files to MLflow; spool: files only, for "
+        "`reverie sync`; off: not for MLflow at all",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains one run."""
+    # Before torch is imported, which reads it once.
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    from launch import config
+    from launch import run as running
+
+    label = "+".join([args.agent, *args.block])
+    wanted = config.resolve(
+        args.suite, label, args.game, args.seed,
+        frames=args.frames, backend=args.backend, sets=args.sets,
+    )  # fmt: skip
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    options = running.Options(
+        root=Path.cwd(),
+        out=args.out,
+        threads=args.threads,
+        workers=cores if args.workers is None else args.workers,
+        device=args.device,
+        checkpoint_every_s=args.checkpoint_every,
+    )
+    return running.main(wanted, options, _follower(args.tracking))
+
+
+def _follower(mode: str):
+    def start(folder: Path) -> None:
+        if mode == "auto":
+            from launch import tracking
+
+            tracking.follower(folder, Path.cwd())
+
+    return start
+
+
+def _natural(text: str) -> int:
+    value = int(text.replace("_", ""))
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def _positive(text: str) -> int:
+    if (value := _natural(text)) == 0:
+        raise ValueError
+    return value
+
+
+_natural.__name__, _positive.__name__ = "whole number from 0", "whole number from 1"
+
+
+def _evaluate(verbs) -> None:
+    sub = _verb(verbs, evaluate, "evaluate", "play episodes with a run's weights and count points")
+    sub.add_argument("run", type=Path, help="a run folder")
+    sub.add_argument("--episodes", type=_positive, default=50, help="default 50")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--greedy", dest="policy", action="store_const", const="greedy")
+    how.add_argument("--sampled", dest="policy", action="store_const", const="sampled")
+    sub.set_defaults(policy="sampled")
+    sub.add_argument("--weights", default="final", help="final, best or latest (default final)")
+    sub.add_argument("--seed", type=_natural, default=0, help="of the evaluation (default 0)")
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Evaluates a run, beside measured random play."""
+    from launch import trained
+
+    print(trained.evaluate(args.run, args.episodes, args.policy, args.weights, args.seed))
+    return 0
+
+
+def _play(verbs) -> None:
+    sub = _verb(verbs, play, "play", "show a run's agent playing, as a video or in a window")
+    sub.add_argument("run", type=Path, help="a run folder")
+    sub.add_argument("--out", type=Path, help="mp4 file (default RUN/media/play.mp4)")
+    sub.add_argument("--window", action="store_true", help="a window instead, needs a screen")
+    sub.add_argument("--greedy", dest="policy", action="store_const", const="greedy",
+                     default="sampled")  # fmt: skip
+    sub.add_argument("--weights", default="final", help="final, best or latest (default final)")
+    sub.add_argument("--seed", type=_natural, default=0, help="of the game played (default 0)")
+    sub.add_argument("--max-frames", type=_positive, default=18_000, help="default 18000, 5 min")
+
+
+def play(args: argparse.Namespace) -> int:
+    """Plays one episode for people to watch."""
+    from launch import play as playing
+
+    print(playing.main(args))
+    return 0
+
+
+def _suites(verbs) -> None:
+    sub = _verb(verbs, list_suites, "suites", "list the suites, or show one in full")
+    sub.add_argument("suite", nargs="?", help="name of a suite")
+
+
+def list_suites(args: argparse.Namespace) -> None:
+    """Lists suites."""
+    from launch import listing
+
+    print(listing.suites(args.suite))
+
+
+def _agents(verbs) -> None:
+    sub = _verb(verbs, list_agents, "agents", "list the agents, or show one in full")
+    sub.add_argument("agent", nargs="?", help="name of an agent")
+
+
+def list_agents(args: argparse.Namespace) -> None:
+    """Lists agents."""
+    from launch import listing
+
+    print(listing.agents(args.agent))
+
+
+def _report(verbs) -> None:
+    sub = _verb(verbs, report, "report", "make a suite's tables, figures and report.html")
+    sub.add_argument("suite", help="name of a suite")
+    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
+    sub.add_argument(
+        "--partial", action="store_true", help="with what there is; says what is missing and why"
+    )
+
+
+def report(args: argparse.Namespace) -> None:
+    """Makes a report."""
+    import suites
+    from analysis import report as making
+
+    root = Path.cwd()
+    suite = suites.load(args.suite)
+    print(making.build(suite, root / "results", root / "runs", args.partial, args.agents))
+
+
+def _sync(verbs) -> None:
+    sub = _verb(verbs, sync, "sync", "bring run files to MLflow; what is there is left alone")
+    sub.add_argument("targets", nargs="*", help="suites or run folders (default: all of runs/)")
+    sub.add_argument("--follow", action="store_true", help="go on until interrupted")
+
+
+def sync(args: argparse.Namespace) -> int:
+    """Syncs MLflow."""
+    from launch import tracking
+
+    return tracking.main(args)
+
+
+def _export(verbs) -> None:
+    sub = _verb(verbs, export, "export", "write a run's metrics for another program")
+    sub.add_argument("run", type=Path, help="a run folder")
+    sub.add_argument("--tensorboard", action="store_true", required=True)
+    sub.add_argument("--out", type=Path, help="folder (default RUN/tensorboard)")
+
+
+def export(args: argparse.Namespace) -> None:
+    """Exports a run."""
+    from launch import export as exporting
+
+    print(exporting.tensorboard(args.run, args.out))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
