@@ -1,4 +1,4 @@
-"""`make install` on machines of every kind, with interpreters that only pretend; what it installs."""
+"""`make install` on machines of every kind, with pretended interpreters; what it installs."""
 
 import os
 import shutil
@@ -224,12 +224,14 @@ def test_an_interrupted_install_starts_over(machine, number):
     assert code == 0 and machine.installed() and not half.exists(), said
 
 
-def test_an_interrupted_update_starts_over(machine):
+def test_an_interrupted_update_starts_over_even_when_the_change_is_taken_back(machine):
     machine.python("python3", "3.12.4")
     machine.install()
-    with (machine.checkout / "constraints.txt").open("a") as file:
-        file.write("# more\n")
+    file = machine.checkout / "constraints.txt"
+    before = file.read_text()
+    file.write_text(f"{before}# more\n")
     machine.kill_while_pip_runs(signal.SIGKILL)
+    file.write_text(before)
     assert not machine.installed()
     assert "Creating .venv" in machine.install()[1] and machine.installed()
 
