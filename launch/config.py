@@ -43,7 +43,7 @@ class Label:
 
     def __str__(self) -> str:
         """Writes the label, safe as a folder's name."""
-        values = [f"{key}={_written(value)}" for key, value in self.sets]
+        values = [f"{key}={written(value)}" for key, value in self.sets]
         return ",".join(["+".join([self.agent, *self.blocks]), *values])
 
 
@@ -171,6 +171,16 @@ def read(path: Path) -> RunConfig:
     return run
 
 
+def written(value: Scalar) -> str:
+    """Returns a value the one way in which YAML and `--set` read it back: 1.0e-05, not 1e-05."""
+    if isinstance(value, str):
+        return value
+    text = json.dumps(value)
+    if isinstance(value, float) and "." not in text:  # 1e-05, which YAML would take for text.
+        text = text.replace("e", ".0e")
+    return text
+
+
 def _light(
     suite: Suite | str,
     label: str,
@@ -219,24 +229,14 @@ def _pair(text: str) -> tuple[str, Scalar]:
     if not mark or not KEY.fullmatch(key):
         raise ValueError(f"--set {text!r}; allowed is key=value with a dotted key, lr=1.0e-4")
     scalar = read_scalar(value, f"--set {key}")
-    written = _written(scalar)
-    if not value or not VALUE.fullmatch(written) or read_scalar(written, f"--set {key}") != scalar:
+    text = written(scalar)
+    if not value or not VALUE.fullmatch(text) or read_scalar(text, f"--set {key}") != scalar:
         raise ValueError(
             f"--set {key}: saw {value!r}; allowed is a number, true, false, null or a word of "
             "letters, digits and _.+-, because it becomes part of a folder's name; anything else "
             "belongs in a block of the agent's YAML"
         )
     return key, scalar
-
-
-def _written(value: Scalar) -> str:
-    """Writes a value the one way in which YAML reads it back."""
-    if isinstance(value, str):
-        return value
-    text = json.dumps(value)
-    if isinstance(value, float) and "." not in text:  # 1e-05, which YAML would take for text.
-        text = text.replace("e", ".0e")
-    return text
 
 
 def _refuse_twice(text: str, words: Sequence[str]) -> None:

@@ -17,12 +17,11 @@ from pydantic import (
     field_validator,
 )
 
-from suites import games
+from suites import games, windows
 from suites.records import Record, build, digest, nearest, read_yaml
 from suites.task import Task
 
 FOLDER = Path(__file__).parent
-WINDOW = re.compile(r"last_of_(?P<bins>[1-9]\d*)_bins|last_(?P<last>[1-9]\d*)_episodes|evaluation")
 NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -46,11 +45,14 @@ def _refuse(wrong: list[str]) -> None:
 
 
 def _window(name: str) -> str:
-    if not WINDOW.fullmatch(name):
+    try:
+        windows.parse(name)
+    except ValueError:
+        examples = ["last_of_10_bins", "last_100_episodes", "evaluation"]
         raise ValueError(
             f"saw {name!r}; allowed is last_of_<K>_bins, last_<N>_episodes or evaluation"
-            f"{nearest(name, ['last_of_10_bins', 'last_100_episodes', 'evaluation'])}"
-        )
+            f"{nearest(name, examples)}"
+        ) from None
     return name
 
 
