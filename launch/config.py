@@ -66,6 +66,12 @@ class RunConfig(Record):
     view_hash: str
 
 
+class _Seen(Record):
+    """The one part of an agent's settings that every agent has in this form."""
+
+    view: View
+
+
 def parse_label(text: str, sets: Sequence[str] = ()) -> Label:
     """Reads a label.
 
@@ -121,10 +127,10 @@ def resolve(
         ValueError: a suite, game, agent, block, key or value that does not exist or is not
             allowed; the message says what is, and the nearest.
     """
-    run = build(RunConfig, _light(suite, label, game, seed, frames, backend, sets), "this run")
-    parts = parse_label(run.agent)
-    agents.configure(parts.agent, run.suite, parts.blocks, dict(parts.sets))
-    return run
+    suite, parts = _checked(suite, label, game, frames, backend, sets)
+    # Before the rest: it tells of everything that is wrong with the agent's settings at once.
+    agents.configure(parts.agent, suite.name, parts.blocks, dict(parts.sets))
+    return build(RunConfig, _content(suite, parts, game, seed), "this run")
 
 
 def light_hash(
@@ -142,7 +148,8 @@ def light_hash(
     Raises:
         ValueError: as `resolve`, except for values that only the agent's Config can judge.
     """
-    return _light(suite, label, game, seed, frames, backend, sets)["hash"]
+    suite, parts = _checked(suite, label, game, frames, backend, sets)
+    return _content(suite, parts, game, seed)["hash"]
 
 
 def is_debug(run: RunConfig, suite: Suite) -> bool:
@@ -181,26 +188,30 @@ def written(value: Scalar) -> str:
     return text
 
 
-def _light(
+def _checked(
     suite: Suite | str,
     label: str,
     game: str,
-    seed: int,
     frames: int | None,
     backend: str | None,
     sets: Sequence[str],
-) -> dict[str, Any]:
-    """Returns a RunConfig's content, checked as far as that goes without the agent's module."""
+) -> tuple[Suite, Label]:
+    """Returns suite and label as asked for, checked as far as that costs no import."""
     suite = _asked(suite if isinstance(suite, Suite) else suites.load(suite), frames, backend)
-    _check_game(suite, game)
     parts = parse_label(label, sets)
-    settings = agents.settings(parts.agent, suite.name, parts.blocks, dict(parts.sets))
-    view = build(View, settings.get("view"), f"agents/{parts.agent}.yaml: view")
-    point = {"suite": suite.name, "agent": str(parts), "game": game, "seed": seed}
-    kept = suite.model_dump(
-        mode="json", include={"frames", "backend", "task", "evaluation", "score"}
-    )
-    run = point | kept | {"view": view.model_dump(mode="json"), "agent_config": settings}
+    _check_game(suite, game)
+    return suite, parts
+
+
+def _content(suite: Suite, label: Label, game: str, seed: int) -> dict[str, Any]:
+    """Returns what a RunConfig holds."""
+    settings = agents.settings(label.agent, suite.name, label.blocks, dict(label.sets))
+    where = f"agents/{label.agent}.yaml as {label}"
+    view = build(_Seen, {"view": settings.get("view")}, where).view
+    point = {"suite": suite.name, "agent": str(label), "game": game, "seed": seed}
+    kept = {"frames", "backend", "task", "evaluation", "score"}
+    run = point | suite.model_dump(mode="json", include=kept)
+    run |= {"view": view.model_dump(mode="json"), "agent_config": settings}
     hashes = {"hash": digest(run), "task_hash": suite.task_digest, "view_hash": digest(view)}
     return run | hashes
 
