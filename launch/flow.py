@@ -1,0 +1,156 @@
+"""What the Snakefile asks for: the sweep, and what happens before, after and beside its runs.
+
+Snakemake reads its Snakefile anew in the processes of cluster jobs; there a sweep only knows what
+rules need. The main process alone checks, reports, moves stale runs aside and starts tracking.
+"""
+
+import fcntl
+import functools
+import importlib.util
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import suites
+from launch import plan, tracking
+
+NOISE = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Rules claiming")
+ENDED = re.compile(
+    r"-m launch\.job (?P<agent>\S+) (?P<game>\S+) (?P<seed>\d+) .*--folder (?P<folder>\S+) "
+    r".*non-zero exit status (?P<code>\d+)",
+    re.DOTALL,
+)
+PATIENCE_S = 120  # For the last synchronisation; what it misses, `reverie sync` brings later.
+
+
+class Sweep:
+    """Runs of a suite with some agents, as one call of Snakemake sees them."""
+
+    def __init__(self, asked: dict[str, Any], workflow: Any):
+        """Reads the order; in the main process also checks everything and says what there is.
+
+        Args:
+            asked: what was given with `--config`.
+            workflow: Snakemake's own object of the Snakefile.
+        """
+        self.workflow = workflow
+        self.follower: subprocess.Popen[bytes] | None = None
+        self.lock: IO[str] | None = None
+        try:
+            self.order = plan.order(asked)
+            self.suite = suites.load(self.order.suite)
+            if workflow.is_main_process:
+                _quieten()
+                self._open(dry=workflow.output_settings.dryrun)
+        except ValueError as error:
+            sys.exit(f"reverie: {error}")  # Not raised: the user did this, not a bug of ours.
+
+    @functools.cached_property
+    def runs(self) -> list[plan.Run]:
+        """Every run of the sweep."""
+        return plan.survey(self.suite, self.order.agents)
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts that the report is made from."""
+        return plan.receipts(self.runs)
+
+    @property
+    def report(self) -> str:
+        """The end of the flow."""
+        return f"results/{self.suite.name}/report.html"
+
+    def begin(self) -> None:
+        """Takes the sweep for this process, and starts what runs beside it."""
+        self._take()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._leave)
+        if self.order.tracking != "off" and importlib.util.find_spec("mlflow"):
+            self.follower = tracking.follower(Path("runs", self.suite.name), Path.cwd())
+
+    def end(self) -> None:
+        """Says where the report is."""
+        self._stop_following()
+        stale = len(plan.of_state(self.runs, "stale"))
+        _say(f"{self.report}" + (f" (without {stale} stale runs, see above)" if stale else ""))
+
+    def fail(self) -> None:
+        """Makes the report of what there is, which also says what is missing and why."""
+        labels = ",".join(self.order.agents)
+        words = ["report", self.suite.name, "--partial", "--agents", labels]
+        subprocess.run([sys.executable, "-m", "launch.cli", *words], check=False)
+        self._stop_following()
+        _say("not complete; the same command goes on where this one stopped")
+
+    def _open(self, dry: bool) -> None:
+        stale = plan.of_state(self.runs, "stale")
+        if stale and self.order.rerun == "stale":
+            if dry:
+                return _say(f"{len(stale)} stale runs would be moved aside and trained again")
+            self._take()
+            moved = plan.move_aside(stale)
+            _say("\n  ".join(["moved aside:", *map(str, moved)]))
+            del self.runs
+        _say(plan.summary(self.runs))
+        if not self.receipts:
+            sys.exit("reverie: every run is stale, so there is nothing to report")
+        if plan.of_state(self.runs, "missing"):
+            plan.check(self.order.suite, self.order.agents)
+
+    def _take(self) -> None:
+        """Holds a lock until this process is gone, however it goes."""
+        if self.lock:
+            return
+        path = Path(".snakemake", f"reverie-{self.suite.name}.lock")
+        path.parent.mkdir(exist_ok=True)
+        self.lock = path.open("a+")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.seek(0)
+            sys.exit(
+                f"reverie: process {self.lock.read().strip()} is already working on suite "
+                f"{self.suite.name} in this folder; wait for it, or stop it with Ctrl-C"
+            )
+        self.lock.truncate(0)
+        print(os.getpid(), file=self.lock, flush=True)
+
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """Has the runs save and leave; Snakemake alone would wait until they have finished."""
+        from snakemake.shell import shell
+
+        for process in list(shell._processes.values()):
+            process.terminate()
+        raise KeyboardInterrupt
+
+    def _stop_following(self) -> None:
+        """Lets the follower bring what is left."""
+        if not self.follower:
+            return
+        if tracking.finish(self.follower, PATIENCE_S) != 0:
+            _say(f"MLflow lacks something: runs/{self.suite.name}/mlflow.log; try `reverie sync`")
+
+
+def _quieten() -> None:
+    """Drops lines that Snakemake writes at every job, and that bury those of the runs."""
+    from snakemake.logging import logger
+
+    logger.addFilter(_worth_showing)
+
+
+def _worth_showing(record: logging.LogRecord) -> bool:
+    text = str(record.msg)
+    if ended := ENDED.search(text):  # Instead of the command and the place in the rule.
+        record.msg = "{agent} {game} {seed}  left with exit status {code}; see {folder}/log.txt"
+        record.msg = record.msg.format(**ended.groupdict())
+    return not text.startswith(NOISE)
+
+
+def _say(text: str) -> None:
+    print(f"reverie: {text}", file=sys.stderr, flush=True)
