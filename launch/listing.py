@@ -23,6 +23,7 @@ Row = Sequence[str]
 
 WIDTH = 100  # Of running text, in characters.
 NONE = "-"  # A setting that is not there.
+POOLED = {1: "the last frame of a step", 2: "maximum over the last 2 frames of a step"}
 REPORTED = {"human": "human-normalised: (score - random) / (human - random)", "none": "raw points"}
 
 
@@ -140,7 +141,7 @@ def _task_in_full(task: Task) -> list[tuple[str, str]]:
     quirks = [key.replace("_", " ") for key, on in task.quirks if on]
     return [
         ("frame skip", f"{task.frame_skip} frames an agent step"),
-        ("pooling", f"maximum over the last {task.pooling} frames of a step"),
+        ("pooling", POOLED[task.pooling]),
         ("sticky", f"{task.sticky:g}, the chance that a frame repeats the action before"),
         ("actions", f"{task.actions} set of each game"),
         ("no-ops", f"{low} to {high} frames after a reset"),

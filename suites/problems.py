@@ -21,7 +21,7 @@ BOUNDS = {
     "exclusiveMaximum": "below {}",
     "maximum": "at most {}",
     "pattern": "matching {}",
-    "minItems": "with at least {} entries",
+    "minLength": "of at least {} character",
 }
 
 

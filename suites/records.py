@@ -7,6 +7,7 @@ the value and its source, each once. `build` refuses everything that is wrong at
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,7 +116,11 @@ def _parse(text: str | bytes, where: str) -> Any:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Refuses the keys that YAML would drop or change; leaves dates as text."""
+    """Refuses the keys that YAML would drop or change.
+
+    Leaves as text, hence to be refused where a number is due, what YAML 1.1 would silently take for
+    another number: 0400 (for it 256) and 30:00 (1800). Dates stay text as well.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
@@ -131,7 +136,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         return super().construct_mapping(node, deep)
 
 
+INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)$")
+FLOAT = re.compile(
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?$|[-+]?\.inf$|\.nan$"
+)
+CHANGED = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "int", "float"))
+
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in pairs if not tag.endswith(":timestamp")]
+    first: [(tag, regexp) for tag, regexp in pairs if tag not in CHANGED]
     for first, pairs in _Loader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(CHANGED[1], INT, list("-+0123456789"))
+_Loader.add_implicit_resolver(CHANGED[2], FLOAT, list("-+.0123456789"))

@@ -257,7 +257,9 @@ REFUSED = {
     "broken YAML": (("[0, 1]", "[0, 1"), "broken YAML at line"),
     "a key that YAML changes": (("seeds:", "no: 3\nseeds:"), "line 4", "'no' is read as False"),
     "a name": (("title:", "name: demo\ntitle:"), "name", "leave it out"),
-    "an empty title": (("title: A suite of the tests", "title: ''"), "title"),
+    "an empty title": (("title: A suite of the tests", "title: ''"), "title", "at least 1 char"),
+    "an octal": (("frames: 400", "frames: 0400"), "frames", "'0400' (text)", "write 400"),
+    "a clock time": (("cap: 108_000", "cap: 30:00"), "task.cap", "'30:00' (text)"),
     "an empty file": ((SIMPLE, ""), "saw nothing", "title, source"),
     "a list": ((SIMPLE, "- pong"), "['pong'] (list)", "title, source"),
 }

@@ -53,7 +53,7 @@ def test_a_label_is_safe_as_the_name_of_a_folder(agent, blocks, sets):
 
 
 def test_one_setting_has_one_label_however_it_was_typed():
-    typed = ["clip=0.10", "learning_rate=0.00001", "training.streams=0x8"]
+    typed = ["clip=0.10", "learning_rate=0.00001", "training.streams=+8"]
     label = config.parse_label("ppo+float32", typed)
     assert str(label) == "ppo+float32,clip=0.1,learning_rate=1.0e-05,training.streams=8"
     assert config.parse_label("ppo+float32,clip=0.1", typed[:0:-1]) == label
