@@ -33,6 +33,7 @@ OWNERS = {
     "mlflow": {"launch/mlflow_store.py", "launch/tracking.py"},
     "snakemake": {"launch/flow.py"},
     "tensorboard": {"launch/export.py"},
+    "av": {"launch/video.py"},
     "submitit": {"launch/executor"},
     "torch": {"agents"},
 }
