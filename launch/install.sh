@@ -44,6 +44,7 @@ find_python() { # Prints the first candidate that runs and fits; tells on stderr
     candidates | {
         seen=''
         while read -r python; do
+            [ "$(dirname -- "$python")" -ef .venv/bin ] && continue # It would be deleted under itself.
             version=$("$python" -c "$probe" 2>/dev/null </dev/null) || version='does not run'
             if ! fits "$version"; then
                 seen="$seen
