@@ -31,7 +31,7 @@ def play(
     policy: str,
     backend: str,
     workers: int,
-    between: Callable[[], None] = lambda: None,
+    between: Callable[[int], None] = lambda done: None,
 ) -> Iterator[dict[str, Any]]:
     """Yields one line an episode, in a fixed order whatever ends first.
 
@@ -47,7 +47,8 @@ def play(
         policy: "sampled" or "greedy".
         backend: of the environments.
         workers: of the environments.
-        between: called between steps; may raise to leave.
+        between: called between steps with the number of episodes that are done; may raise to
+            leave.
 
     Yields:
         episode, return (unclipped points), length (frames), end ("terminal" or "truncated").
@@ -70,7 +71,7 @@ def collect(
     episodes: int,
     policy: str,
     rng: np.random.Generator,
-    between: Callable[[], None],
+    between: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     """Returns the first share of episodes of every environment, environment by environment."""
     count = min(ENVS, episodes)
@@ -78,7 +79,7 @@ def collect(
     found: list[list[dict[str, Any]]] = [[] for _ in range(count)]
     carry, action, returns = agent.init(count), np.zeros(count, np.int64), np.zeros(count)
     while any(len(lines) < wanted for lines, wanted in zip(found, share, strict=True)):
-        between()
+        between(sum(map(len, found)))
         rows = world.step(action)
         returns += rows["points"]
         for index in np.flatnonzero(rows["over"]):

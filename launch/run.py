@@ -274,9 +274,10 @@ class Session:
         self.progress.say(f"evaluation at frame {frame:,}: {mean:.1f} ({len(lines)} episodes)")
         return mean
 
-    def evaluating(self) -> None:
+    def evaluating(self, done: int) -> None:
         """Shows progress and leaves when asked; the state was saved before the evaluation."""
-        self.progress.update(self.loop.counters, "evaluating")
+        doing = f"evaluating, {done} of {self.run.evaluation.episodes} episodes"
+        self.progress.update(self.loop.counters, doing)
         if self.stopper.asked():
             raise Stopped(self.stopper.reason)
 
