@@ -2,16 +2,16 @@
 
 Source: Schulman et al. 2017, arXiv:1707.06347; details of the accepted Atari recipe as listed by
 Huang et al. 2022, "The 37 implementation details of proximal policy optimization".
-Shapes: B streams, T transitions, N transitions of a minibatch, H W C image, A actions, D features.
+Shapes: B streams, R rows, R - 1 transitions, N transitions of a minibatch, H W C image, A actions,
+D features.
 """
 
 from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that PyTorch's documentation uses.
 from gymnasium import spaces
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -162,8 +162,8 @@ class PPO(torch_agent.TorchAgent):
         self.accumulate({"train/explained_variance": 1 - unexplained})
 
     def advantage(
-        self, data: dict[str, Tensor], value: Float[Tensor, "B T+1"]
-    ) -> Float[Tensor, "B T"]:
+        self, data: dict[str, Tensor], value: Float[Tensor, "B R"]
+    ) -> Float[Tensor, "B R-1"]:
         """Returns the advantages of a rollout."""
         c = self.config
         return returns.gae(
@@ -174,10 +174,14 @@ class PPO(torch_agent.TorchAgent):
         """Returns the transitions of the next update; every epoch has an order of its own."""
         count = self.config.training.minibatches
         if self.position % count == 0:
-            valid = self.rollout["valid"]
-            order = torch.randperm(len(valid), generator=self.generator)
-            self.rollout["order"] = valid[order.to(valid.device)]
+            self.shuffle()
         return self.rollout["order"].tensor_split(count)[self.position % count]
+
+    def shuffle(self) -> None:
+        """Draws the order of an epoch."""
+        valid = self.rollout["valid"]
+        order = torch.randperm(len(valid), generator=self.generator)
+        self.rollout["order"] = valid[order.to(valid.device)]
 
     def scales(self, progress: float) -> dict[str, float]:
         """Returns the weight of each term of the loss."""
@@ -241,16 +245,23 @@ class PPO(torch_agent.TorchAgent):
 
 def draw(logp: Float[Tensor, "B A"], rng: np.random.Generator) -> Int[Tensor, " B"]:
     """Draws one action a row by inverting the cumulative distribution at one uniform number."""
-    uniform = torch.from_numpy(rng.random((len(logp), 1))).to(logp.device)
+    return choose(logp, torch.from_numpy(rng.random((len(logp), 1))).to(logp.device))
+
+
+def choose(logp: Float[Tensor, "B A"], uniform: Float[Tensor, "B 1"]) -> Int[Tensor, " B"]:
+    """Returns the actions at which the cumulative distribution passes numbers in [0, 1)."""
     below = logp.double().exp().cumsum(-1) < uniform
     # Rounding may leave the last sum below 1.
     return below.sum(-1).clamp(max=logp.shape[-1] - 1)
 
 
-def pick(rows: Tensor, index: Int[Tensor, " N"]) -> Tensor:
-    """Returns transitions of (B, T + 1, ...) rows by their index into (B, T)."""
-    width = rows.shape[1]
-    return rows.flatten(0, 1).index_select(0, index + torch.div(index, width - 1, rounding_mode="floor"))
+def pick(
+    rows: Shaped[Tensor, "B R ..."], index: Int[Tensor, " N"], ahead: int | Tensor = 0
+) -> Shaped[Tensor, "N ..."]:
+    """Returns rows, or those that come `ahead` later, by index into (B, R - 1) transitions."""
+    width = rows.shape[1] - 1
+    stream = torch.div(index, width, rounding_mode="floor")
+    return rows.flatten(0, 1).index_select(0, index + stream + ahead)
 
 
 def standardise(x: Float[Tensor, " N"]) -> Float[Tensor, " N"]:

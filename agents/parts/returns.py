@@ -3,7 +3,7 @@
 Index t holds the observation, the reward that came with it and the flags; the action after it
 leads to t + 1. A transition t -> t + 1 exists unless row t is the last of its episode.
 
-Shapes: B streams, T transitions, T + 1 rows.
+Shapes: B streams, R rows, R - 1 transitions.
 """
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 
 
 def gae(
-    reward: Float[Tensor, "B T+1"],
-    value: Float[Tensor, "B T+1"],
-    terminal: Bool[Tensor, "B T+1"],
-    last: Bool[Tensor, "B T+1"],
+    reward: Float[Tensor, "B R"],
+    value: Float[Tensor, "B R"],
+    terminal: Bool[Tensor, "B R"],
+    last: Bool[Tensor, "B R"],
     discount: float,
     lam: float,
-) -> Float[Tensor, "B T"]:
+) -> Float[Tensor, "B R-1"]:
     """Returns generalised advantages.
 
     delta_t = r_{t+1} + discount * (1 - terminal_{t+1}) * V_{t+1} - V_t
