@@ -1,8 +1,8 @@
 """The map of the project: suite -> train -> collect -> aggregate -> figures -> report.
 
-    snakemake --profile local --config suite=atari100k agents=ppo,dreamer_ppo
-    snakemake --profile local --config suite=atari100k --dry-run
-    snakemake --profile local --config suite=atari100k rerun=stale tracking=off
+snakemake --profile local --config suite=atari100k agents=ppo,dreamer_ppo
+snakemake --profile local --config suite=atari100k --dry-run
+snakemake --profile local --config suite=atari100k rerun=stale tracking=off
 """
 
 from launch import flow

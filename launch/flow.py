@@ -62,9 +62,9 @@ class Sweep:
         return plan.receipts(self.runs)
 
     @property
-    def report(self) -> str:
-        """The end of the flow."""
-        return f"results/{self.suite.name}/report.html"
+    def results(self) -> Path:
+        """The folder of all that the flow makes."""
+        return Path("results", self.suite.name)
 
     def begin(self) -> None:
         """Takes the sweep for this process, and starts what runs beside it."""
@@ -77,8 +77,10 @@ class Sweep:
     def end(self) -> None:
         """Says where the report is."""
         self._stop_following()
+        self._own("report").write_text(_stamp(self.results / "report.html"))
         stale = len(plan.of_state(self.runs, "stale"))
-        _say(f"{self.report}" + (f" (without {stale} stale runs, see above)" if stale else ""))
+        without = f" (without {stale} stale runs, see above)" if stale else ""
+        _say(f"{self.results / 'report.html'}{without}")
 
     def fail(self) -> None:
         """Makes the report of what there is, which also says what is missing and why."""
@@ -101,15 +103,15 @@ class Sweep:
         if not self.receipts:
             sys.exit("reverie: every run is stale, so there is nothing to report")
         if plan.of_state(self.runs, "missing"):
-            plan.check(self.order.suite, self.order.agents)
+            plan.check(self.suite.name, self.order.agents)
+        if not dry:
+            self._distrust()
 
     def _take(self) -> None:
         """Holds a lock until this process is gone, however it goes."""
         if self.lock:
             return
-        path = Path(".snakemake", f"reverie-{self.suite.name}.lock")
-        path.parent.mkdir(exist_ok=True)
-        self.lock = path.open("a+")
+        self.lock = self._own("lock").open("a+")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,6 +122,21 @@ class Sweep:
             )
         self.lock.truncate(0)
         print(os.getpid(), file=self.lock, flush=True)
+
+    def _own(self, kind: str) -> Path:
+        """Names a file of this class's own, beside Snakemake's."""
+        folder = Path(".snakemake")
+        folder.mkdir(exist_ok=True)
+        return folder / f"reverie-{self.suite.name}.{kind}"
+
+    def _distrust(self) -> None:
+        """Has the tables made anew where the report is not the one that this flow ended with.
+
+        A partial report writes the same files; to Snakemake these would look complete and new.
+        """
+        known = self._own("report")
+        if not known.exists() or known.read_text() != _stamp(self.results / "report.html"):
+            (self.results / "scores.csv").unlink(missing_ok=True)
 
     def _leave(self, number: int, frame: FrameType | None) -> None:
         """Has the runs save and leave; Snakemake alone would wait until they have finished."""
@@ -135,6 +152,10 @@ class Sweep:
             return
         if tracking.finish(self.follower, PATIENCE_S) != 0:
             _say(f"MLflow lacks something: runs/{self.suite.name}/mlflow.log; try `reverie sync`")
+
+
+def _stamp(path: Path) -> str:
+    return str(path.stat().st_mtime_ns) if path.exists() else ""
 
 
 def _quieten() -> None:

@@ -13,15 +13,15 @@ rule train:
         agent="[^/]+",
         game="[^/]+",
         seed="[0-9]+",
-    params:
-        python=sys.executable,
-        folder="runs/{suite}/{agent}/{game}/{seed}",  # Not declared: Snakemake would empty it.
-        tracking=sweep.order.tracking,
     priority: lambda wildcards: plan.priority(sweep.suite, wildcards.agent, int(wildcards.seed))
     threads: lambda wildcards: plan.resources(wildcards.agent).threads
     resources:
         mem_mb=lambda wildcards: plan.resources(wildcards.agent).mem_mb,
         gpu=lambda wildcards: plan.resources(wildcards.agent).gpu,
+    params:
+        python=sys.executable,
+        folder="runs/{suite}/{agent}/{game}/{seed}",  # Not declared: Snakemake would empty it.
+        tracking=sweep.order.tracking,
     shell:
         "exec {params.python:q} -m launch.job {wildcards.agent} {wildcards.game} {wildcards.seed}"
         " --suite {wildcards.suite} --folder {params.folder:q} --tracking {params.tracking}"
