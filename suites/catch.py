@@ -21,6 +21,7 @@ class Catch:
     """One ball a game; three actions: stay, left, right."""
 
     actions = 3
+    names = ("NOOP", "LEFT", "RIGHT")
     fire = None
 
     def __init__(self, rgb: bool, rng: np.random.Generator):
@@ -56,10 +57,17 @@ class Catch:
 
     def screen(self) -> np.ndarray:
         """Draws ball and paddle in white on black."""
+        return self.picture() if self.rgb else self._gray()
+
+    def picture(self) -> np.ndarray:
+        """Draws the same in colour, as far as there is any."""
+        return np.repeat(self._gray()[..., None], 3, -1)
+
+    def _gray(self) -> np.ndarray:
         screen = np.zeros((HEIGHT, WIDTH), np.uint8)
         screen[self.row : self.row + BALL, self.column : self.column + BALL] = 255
         screen[-BALL:, self.paddle : self.paddle + PADDLE] = 255
-        return np.repeat(screen[..., None], 3, -1) if self.rgb else screen
+        return screen
 
     def ram(self) -> np.ndarray:
         """Returns row, column and paddle."""

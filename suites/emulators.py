@@ -7,6 +7,7 @@ Source: Arcade Learning Environment through ale_py.
 Shapes: h w screen.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ class Emulator(Protocol):
     """One game that advances a frame at a time."""
 
     actions: int  # Legal choices are 0 .. actions - 1; 0 does nothing.
+    names: Sequence[str]  # Of the actions, for people: NOOP, FIRE, UP, ...
     fire: int | None  # The action that presses FIRE alone, if there is one.
 
     def reset(self) -> None:
@@ -34,6 +36,9 @@ class Emulator(Protocol):
 
     def screen(self) -> np.ndarray:
         """Returns a fresh (h, w) gray or (h, w, 3) RGB uint8 screen."""
+
+    def picture(self) -> np.ndarray:
+        """Returns a fresh (h, w, 3) RGB uint8 screen for people, whatever `screen` returns."""
 
     def ram(self) -> np.ndarray:
         """Returns the memory that determines what comes next, uint8."""
@@ -72,12 +77,14 @@ class Ale:
         full = actions == "full"
         self.choices = self.ale.getLegalActionSet() if full else self.ale.getMinimalActionSet()
         self.actions = len(self.choices)
-        names = [choice.name for choice in self.choices]
-        self.fire = names.index("FIRE") if "FIRE" in names else None
+        self.names = [choice.name for choice in self.choices]
+        self.fire = self.names.index("FIRE") if "FIRE" in self.names else None
         self.over, self.lives, self.reset = self.ale.game_over, self.ale.lives, self.ale.reset_game
         self.ram = self.ale.getRAM
-        self.screen = self.ale.getScreenRGB if rgb else self.ale.getScreenGrayscale
-        self.reset()
+        self.picture = self.ale.getScreenRGB
+        self.screen = self.picture if rgb else self.ale.getScreenGrayscale
+        # No reset here: some games (assault, seaquest) start elsewhere after every other one, and
+        # the first game should be the one that other programs play.
 
     def act(self, action: int) -> float:
         """Plays one frame."""
