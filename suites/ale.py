@@ -8,6 +8,7 @@ workers changes nothing but the speed.
 Shapes: B environments.
 """
 
+import contextlib
 import mmap
 import os
 import socket
@@ -256,10 +257,8 @@ def main() -> None:
     # Whoever stops the run signals the group; the parent decides when workers end.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(name, signal.SIG_IGN)
-    try:
+    with contextlib.suppress(EOFError, OSError):  # The parent has gone.
         serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
-    except (EOFError, OSError):
-        pass  # The parent has gone.
 
 
 if __name__ == "__main__":
