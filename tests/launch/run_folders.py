@@ -7,6 +7,8 @@
 import json
 import os
 import socket
+import time
+import zlib
 from pathlib import Path
 
 EPISODE, METRICS, EVALUATION = 100, 200, 500
@@ -30,14 +32,14 @@ class RunFolder:
             },
             "evaluation": {"episodes": 2, "policy": "sampled", "at": [1.0]},
             "score": {"window": "last_of_2_bins", "normalize": "human"},
-            "hash": f"{hash((game, seed)) & 0xFFFFFFFF:08x}",
+            "hash": f"{zlib.crc32(f'{game} {seed}'.encode()):08x}",
             "task_hash": "7a5c",
             "view_hash": "f1e3",
             "runtime": {"threads": 1, "workers": 2, "device": "cpu"},
         } | changes
         place = Path("runs", config["suite"], config["agent"], game, str(seed))
         self.root, self.path, self.config = root, root / changes.pop("place", place), config
-        self.frame, self.attempts, self.clock = 0, [], 1_790_000_000.0 + 1000 * seed
+        self.frame, self.attempts, self.clock = 0, [], float(int(time.time()))
         self.path.mkdir(parents=True)
         self.write("config.json", config)
 
