@@ -1,0 +1,115 @@
+"""Evidence: a suite with its collected tables, and what figures and report say of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import aggregates, curves, files
+from suites import games, windows
+from suites.suite import Suite
+
+COLLECTED = ("scores", "coverage", "curves")
+AGGREGATED = ("aggregates", "profiles", "games")
+SEED = 0  # of every bootstrap; with it, each number of a report comes out the same again
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The tables of `results/<suite>/`, one attribute a file."""
+
+    suite: Suite
+    scores: pd.DataFrame
+    coverage: pd.DataFrame
+    curves: pd.DataFrame
+    aggregates: pd.DataFrame
+    profiles: pd.DataFrame
+    games: pd.DataFrame
+
+    @property
+    def agents(self) -> list[str]:
+        """Returns the labels that are expected, sorted."""
+        return sorted(self.coverage["agent"].unique())
+
+    def game_curves(self) -> dict[str, list[curves.Curve]]:
+        """Returns the curves of each game, in the suite's order of games."""
+        count, frames = curves.bins(self.suite), self.suite.frames
+        return {
+            game: list(curves.of_game(self.curves, game, count, frames, SEED))
+            for game in self.suite.games
+        }
+
+
+def read(suite: Suite, results: Path) -> Evidence:
+    """Reads the tables of a suite.
+
+    Raises:
+        ValueError: One of them is not there yet.
+    """
+    names = (*COLLECTED, *AGGREGATED)
+    paths = {name: results / suite.name / f"{name}.csv" for name in names}
+    if gone := [str(path) for path in paths.values() if not path.is_file()]:
+        raise ValueError(f"not there: {', '.join(gone)}; collect and aggregate come first.")
+    return Evidence(suite, **{name: files.read_table(path) for name, path in paths.items()})
+
+
+def scales(suite: Suite) -> dict[str, tuple[float | None, float | None]]:
+    """Returns random and human score of each game of the suite."""
+    found = {name: games.load(name) for name in suite.games}
+    return {name: (game.random, game.human) for name, game in found.items()}
+
+
+def normalisable(suite: Suite) -> list[str]:
+    """Returns the games whose scores can be normalised; none where the suite wants raw ones."""
+    if suite.score.normalize == "none":
+        return []
+    return [name for name, scale in scales(suite).items() if None not in scale]
+
+
+def not_normalised(suite: Suite) -> str:
+    """Says which games the aggregates leave out for want of a scale; empty where none is."""
+    if suite.score.normalize == "none":
+        return "This suite reports raw scores: returns of different games have no common scale."
+    without = [name for name in suite.games if name not in normalisable(suite)]
+    if not without:
+        return ""
+    return f"Left out of all aggregates, for want of a human score: {', '.join(without)}."
+
+
+def window_words(suite: Suite) -> str:
+    """Says which episodes make a score."""
+    window = windows.parse(suite.score.window)
+    return f"{window.name} ({window.words(suite.frames)})"
+
+
+def curve_words(found: Evidence) -> str:
+    """Says what a learning curve shows."""
+    bins, frames = curves.bins(found.suite), found.suite.frames
+    width = frames / bins
+    said = (
+        f"Line: mean over seeds of the unclipped return of training episodes, in {bins} bins of "
+        f"{width:,.0f} frames. Band: 95% bootstrap interval of that mean over seeds"
+    )
+    runs = found.curves.groupby(["game", "agent"])["seed"].nunique()
+    few = " (with two seeds, their range; with one, none)" if len(runs) and runs.min() < 3 else ""
+    return f"{said}{few}."
+
+
+def interval_words(found: Evidence) -> str:
+    """Says what an interval of an aggregate shows."""
+    engines: Mapping[str, str] = {
+        "rliable": "rliable",
+        "bootstrap": "this project's own engine, as runs are missing",
+        "none": "no interval with one seed",
+    }
+    used = [engines[name] for name in sorted(found.aggregates["engine"].unique(), reverse=True)]
+    return (
+        f"Intervals: 95% stratified bootstrap over seeds, {aggregates.RESAMPLES:,} resamples "
+        f"({'; '.join(used)})."
+    )
+
+
+def score_words(suite: Suite) -> str:
+    """Says on which episodes a figure of scores rests."""
+    return f"Suite {suite.name}. Score window: {window_words(suite)}."

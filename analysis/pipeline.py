@@ -1,0 +1,129 @@
+"""The steps from receipts to figures, one thin function each, with explicit paths.
+
+    collect    receipts, run folders -> scores.csv, coverage.csv, curves.csv
+    aggregate  those                 -> aggregates.csv, profiles.csv, games.csv
+    figures    all of them           -> figures/*.png, figures/*.pdf
+    report     all of them           -> report.html (analysis/report.py)
+
+All files are in `results/<suite>/`. Single episodes are not copied: a sweep of 57 games has tens
+of millions; `curves.csv` holds their means in bins, and the run folders keep them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import aggregates, cells, coverage, curves, evidence, files, scores, tables
+from suites.suite import Suite
+
+FIGURES = ("curves", "aggregates", "profiles")
+
+
+def collect(
+    suite: Suite, receipts: Sequence[Path], results: Path, runs: Path, now: float
+) -> list[Path]:
+    """Writes the tables of finished runs.
+
+    Args:
+        suite: What was measured.
+        receipts: `results/<suite>/<agent>/<game>/<seed>.json`, of all runs that count.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        now: Unix time, to tell whether a run without a receipt is alive.
+
+    Returns:
+        scores.csv, coverage.csv, curves.csv. The coverage is that of all cells of the agents
+        that the receipts name, so that a run left out is seen to be left out.
+
+    Raises:
+        ValueError: A receipt is missing or broken, or the receipts do not measure the same.
+    """
+    given = cells.of_receipts(suite, receipts)
+    if gone := [str(cell) for cell in given if not cell.receipt(results).is_file()]:
+        raise ValueError(f"no receipt of {len(gone)} runs: {', '.join(gone)}.")
+    table = scores.table(given, results, runs)
+    scores.refuse_mixtures(table, suite)
+    every = cells.expected(suite, {cell.agent for cell in given})
+    standing = coverage.table(suite, every, results, runs, now)
+    return _write(suite, results, [table, standing, curves.table(suite, given, runs)])
+
+
+def collect_partial(
+    suite: Suite, agents: Sequence[str], results: Path, runs: Path, now: float
+) -> list[Path]:
+    """Writes the same tables from whatever there is, unfinished runs in the curves too.
+
+    Stale and damaged runs are listed in coverage.csv and left out of everything else.
+
+    Args:
+        suite: What was measured.
+        agents: Labels whose cells are expected.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        now: Unix time.
+    """
+    every = cells.expected(suite, agents)
+    standing = coverage.table(suite, every, results, runs, now)
+    status = dict(zip(every, standing["status"], strict=True))
+    finished = [cell for cell in every if status[cell] in coverage.SCORED]
+    sound = [cell for cell in every if status[cell] not in ("stale", "damaged", "missing")]
+    table = scores.table(finished, results, runs)
+    return _write(suite, results, [table, standing, curves.table(suite, sound, runs)])
+
+
+def aggregate(suite: Suite, results: Path) -> list[Path]:
+    """Writes aggregates.csv, profiles.csv and the per-game table games.csv from scores.csv."""
+    table = files.read_table(results / suite.name / "scores.csv")
+    scale = evidence.scales(suite)
+    used = table[table["game"].isin(evidence.normalisable(suite))]
+    found = [
+        aggregates.table(suite.name, used, scale, evidence.SEED),
+        aggregates.profile(suite.name, used, scale, evidence.SEED),
+        tables.per_game(suite.name, table, scale, suite.games, evidence.SEED),
+    ]
+    return _write(suite, results, found, evidence.AGGREGATED)
+
+
+def _write(
+    suite: Suite,
+    results: Path,
+    found: Sequence[pd.DataFrame],
+    names: Sequence[str] = evidence.COLLECTED,
+) -> list[Path]:
+    paths = [results / suite.name / f"{name}.csv" for name in names]
+    for path, table in zip(paths, found, strict=True):
+        files.write_table(path, table)
+    return paths
+
+
+def figures(suite: Suite, results: Path) -> list[Path]:
+    """Draws every figure of a suite as PNG and PDF.
+
+    Returns:
+        figures/{curves,aggregates,profiles}.{png,pdf}, which are always written, then
+        figures/games/<game>.{png,pdf}, one for each game.
+    """
+    from analysis import figures as drawing
+
+    found, folder = evidence.read(suite, results), results / suite.name / "figures"
+    scale, told = evidence.scales(suite), evidence.score_words(suite)
+    drawn = found.game_curves()
+    words = f"{evidence.curve_words(found)} Suite {suite.name}."
+    with drawing.theme():
+        paths = drawing.save(drawing.curves(drawn, scale, words), folder / "curves")
+        if found.aggregates.empty:
+            why = evidence.not_normalised(suite) or "No run has a score yet."
+            both = [drawing.blank(why), drawing.blank(why)]
+        else:
+            told = f"{told} {evidence.interval_words(found)}"
+            both = [
+                drawing.intervals(found.aggregates, told),
+                drawing.profiles(found.profiles, found.aggregates, told),
+            ]
+        for figure, name in zip(both, FIGURES[1:], strict=True):
+            paths += drawing.save(figure, folder / name)
+        for game, ones in drawn.items():
+            figure = drawing.curves({game: ones}, scale, words)
+            paths += drawing.save(figure, folder / "games" / game)
+    return paths

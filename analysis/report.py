@@ -1,0 +1,119 @@
+"""The report of a suite: one HTML file with everything inlined, for screen, phone and paper."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import appendix, cells, coverage, evidence, files, page, pipeline, provenance, scores
+from analysis.evidence import Evidence
+from suites.suite import Suite
+
+ANCHORS = {
+    "aggregates": "Aggregates", "curves": "Learning curves", "games": "Score by game",
+    "coverage": "Coverage", "protocol": "Protocol", "provenance": "Provenance",
+}  # fmt: skip
+
+
+def build(
+    suite: Suite,
+    results: Path,
+    runs: Path,
+    partial: bool,
+    agents: Sequence[str] | None,
+    now: float | None = None,
+) -> Path:
+    """Makes a suite's tables, figures and report from receipts and run folders.
+
+    Args:
+        suite: Which.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        partial: Whether to go on without some of the runs, and say what is missing and why.
+        agents: Labels to compare; None for all that have a receipt or a run folder.
+        now: Unix time; None for the clock's.
+
+    Returns:
+        Path of report.html.
+
+    Raises:
+        ValueError: Nothing was run; or, without `partial`, a run is missing or does not fit.
+    """
+    labels = sorted(set(agents)) if agents else cells.found_agents(suite, results, runs)
+    if not labels:
+        raise ValueError(
+            f"no run of suite {suite.name} in {results} or {runs}; "
+            f"`snakemake --profile local --config suite={suite.name}` makes them."
+        )
+    now = time.time() if now is None else now
+    if partial:
+        pipeline.collect_partial(suite, labels, results, runs, now)
+    else:
+        refuse_missing(suite, labels, results, runs, now)
+        every = cells.expected(suite, labels)
+        receipts = [cell.receipt(results) for cell in every]
+        pipeline.collect(suite, receipts, results, runs, now)
+    pipeline.aggregate(suite, results)
+    pipeline.figures(suite, results)
+    return write(suite, results, runs)
+
+
+def refuse_missing(
+    suite: Suite, agents: Sequence[str], results: Path, runs: Path, now: float
+) -> None:
+    """Refuses a whole report of a sweep that is not whole.
+
+    Raises:
+        ValueError: Runs have no receipt that counts; each is named, with the reason.
+    """
+    every = cells.expected(suite, agents)
+    missing = coverage.left_out(coverage.table(suite, every, results, runs, now))
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(every)} runs of suite {suite.name} are missing; "
+            "`--partial` makes a report without them:\n  " + "\n  ".join(missing)
+        )
+
+
+def write(suite: Suite, results: Path, runs: Path) -> Path:
+    """Writes report.html from the tables of a suite and the provenance in its run folders.
+
+    Raises:
+        ValueError: A table is not there yet.
+    """
+    from analysis import sections
+
+    found = evidence.read(suite, results)
+    every = cells.expected(suite, found.agents)
+    status = dict(zip(every, found.coverage["status"], strict=True))
+    origins, settings = provenance.read([c for c in every if status[c] != "missing"], runs)
+    links = [page.element("a", text, href=f"#{anchor}") for anchor, text in ANCHORS.items()]
+    text = page.page(
+        f"{suite.title} ({suite.name})",
+        *sections.summary(found, warnings(found, origins)),
+        page.element("nav", *links),
+        sections.aggregate(found),
+        sections.curves(found),
+        sections.profile(found),
+        sections.games(found),
+        appendix.covered(found),
+        appendix.protocol(found, origins),
+        appendix.sources(found, origins, settings),
+    )
+    path = results / suite.name / "report.html"
+    files.write(path, text)
+    return path
+
+
+def warnings(found: Evidence, origins: Sequence[provenance.Origin]) -> list[str]:
+    """Returns what makes the report's numbers doubtful, one sentence each."""
+    said = [f"Not the same was measured: {text}" for text in scores.mixtures(found.scores,
+            found.suite)]  # fmt: skip
+    said += [
+        f"{row.agent}/{row.game}/{row.seed}: {row.note}."
+        for row in found.scores[found.scores["note"] != ""].itertuples()
+    ]
+    for agent in provenance.several_settings(origins):
+        said.append(f"Runs of {agent} had different configurations under one label.")
+    if len(changed := found.scores[found.scores["dirty"]]):
+        said.append(f"{len(changed)} runs were made with uncommitted changes in the code.")
+    return said
