@@ -107,6 +107,7 @@ def refusal(name: str) -> str:
     return f"metric {name!r} does not belong in {_LOGGED}: it is read from {source}."
 
 
+@functools.lru_cache(maxsize=4096)
 def unknown(name: str) -> str:
     """Says why a name is no metric; empty when it is one."""
     group = name.partition("/")[0]
