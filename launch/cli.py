@@ -124,24 +124,30 @@ def run(args: argparse.Namespace) -> int:
     """Trains one run."""
     # Before torch is imported, which reads it once.
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    from launch import config
+    import suites
+    from launch import config, session
     from launch import run as running
 
     label = "+".join([args.agent, *args.block])
+    suite = suites.load(args.suite)
     wanted = config.resolve(
-        args.suite, label, args.game, args.seed,
+        suite, label, args.game, args.seed,
         frames=args.frames, backend=args.backend, sets=args.sets,
     )  # fmt: skip
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    options = running.Options(
+    options = session.Options(
         root=Path.cwd(),
         out=args.out,
         threads=args.threads,
-        workers=cores if args.workers is None else args.workers,
+        workers=_cores() if args.workers is None else args.workers,
         device=args.device,
         checkpoint_every_s=args.checkpoint_every,
     )
-    return running.main(wanted, options, _follower(args.tracking))
+    return running.main(wanted, suite, options, _follower(args.tracking))
+
+
+def _cores() -> int:
+    """Returns how many cores this process may use, which may be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _follower(mode: str):
@@ -171,42 +177,88 @@ _natural.__name__, _positive.__name__ = "whole number from 0", "whole number fro
 
 
 def _evaluate(verbs) -> None:
-    sub = _verb(verbs, evaluate, "evaluate", "play episodes with a run's weights and count points")
-    sub.add_argument("run", type=Path, help="a run folder")
+    sub = _verb(
+        verbs, evaluate, "evaluate", "play episodes with a run's agent, beside measured random play",
+        "The run may still be going on: nothing of it is touched, and its newest checkpoint plays.\n"
+        "The result is also kept in RUN/evaluations/. Equal seeds give equal results.\n\n"
+        "  reverie evaluate runs/demo/ppo/pong/0 --episodes 50 --greedy\n"
+        "  reverie evaluate runs/demo/ppo/pong/0 --weights best --seed 1",
+    )  # fmt: skip
+    sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     sub.add_argument("--episodes", type=_positive, default=50, help="default 50")
-    how = sub.add_mutually_exclusive_group()
-    how.add_argument("--greedy", dest="policy", action="store_const", const="greedy")
-    how.add_argument("--sampled", dest="policy", action="store_const", const="sampled")
-    sub.set_defaults(policy="sampled")
-    sub.add_argument("--weights", default="final", help="final, best or latest (default final)")
+    _how(sub)
     sub.add_argument("--seed", type=_natural, default=0, help="of the evaluation (default 0)")
+    sub.add_argument(
+        "--workers", type=_natural, help="of the environments; changes nothing but the speed"
+    )
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """Evaluates a run, beside measured random play."""
-    from launch import trained
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    from launch import measure
 
-    print(trained.evaluate(args.run, args.episodes, args.policy, args.weights, args.seed))
+    text = measure.main(
+        args.run, episodes=args.episodes, policy=args.policy, weights=args.weights, seed=args.seed,
+        device=args.device, workers=_cores() if args.workers is None else args.workers,
+    )  # fmt: skip
+    print(text)
     return 0
 
 
+def _how(sub: argparse.ArgumentParser) -> None:
+    """Adds what evaluate and play have in common."""
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument(
+        "--sampled", dest="policy", action="store_const", const="sampled",
+        help="draw actions from the policy (default)",
+    )  # fmt: skip
+    how.add_argument(
+        "--greedy", dest="policy", action="store_const", const="greedy", help="the likeliest action"
+    )
+    sub.set_defaults(policy="sampled")
+    sub.add_argument(
+        "--weights", choices=("final", "best", "latest"),
+        help="best: of the suite's evaluations; latest: of the newest checkpoint (default: final, "
+        "or latest while the run has not finished)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--threads", type=_positive, default=1, help="of the agent on the CPU (default 1)"
+    )
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
+
+
 def _play(verbs) -> None:
-    sub = _verb(verbs, play, "play", "show a run's agent playing, as a video or in a window")
-    sub.add_argument("run", type=Path, help="a run folder")
-    sub.add_argument("--out", type=Path, help="mp4 file (default RUN/media/play.mp4)")
-    sub.add_argument("--window", action="store_true", help="a window instead, needs a screen")
-    sub.add_argument("--greedy", dest="policy", action="store_const", const="greedy",
-                     default="sampled")  # fmt: skip
-    sub.add_argument("--weights", default="final", help="final, best or latest (default final)")
+    sub = _verb(
+        verbs, play, "play", "show a run's agent playing, as a video or in a window",
+        "Every frame of the emulator is shown, in its colours, at its 60 frames a second; the agent\n"
+        "sees what its view says. Games are whole; short ones follow each other for 10 seconds.\n\n"
+        "  reverie play runs/demo/ppo/pong/0\n"
+        "  reverie play runs/demo/ppo/pong/0 --window --greedy",
+    )  # fmt: skip
+    sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument(
+        "--out", type=Path, metavar="FILE", help="the video (default RUN/media/play.mp4)"
+    )
+    where.add_argument("--window", action="store_true", help="a window instead; needs a screen")
+    _how(sub)
     sub.add_argument("--seed", type=_natural, default=0, help="of the game played (default 0)")
-    sub.add_argument("--max-frames", type=_positive, default=18_000, help="default 18000, 5 min")
+    sub.add_argument(
+        "--max-frames", type=_positive, default=18_000, help="default 18000, which are 5 minutes"
+    )
 
 
 def play(args: argparse.Namespace) -> int:
-    """Plays one episode for people to watch."""
+    """Plays for people to watch."""
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
     from launch import play as playing
 
-    print(playing.main(args))
+    text = playing.main(
+        args.run, out=args.out, window=args.window, policy=args.policy, weights=args.weights,
+        seed=args.seed, device=args.device, most=args.max_frames,
+    )  # fmt: skip
+    print(text)
     return 0
 
 

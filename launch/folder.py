@@ -101,6 +101,12 @@ class RunFolder:
         file.write(json.dumps(line).encode() + b"\n")
         file.flush()
 
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """Returns the lines of episodes, metrics or evaluation."""
+        path = self.path / f"{name}.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
+
     def lengths(self) -> dict[str, int]:
         """Returns how many bytes of each file count, after putting them on the disk."""
         for name in LINES:

@@ -159,8 +159,8 @@ class Loop:
         vocabulary.check(metrics)
         now = dataclasses.asdict(self.counters)
         names = ("frame", "agent_step", "row", "update", "episode", "seconds")
-        self.write("metrics", dict(zip(names, now.values(), strict=True)) | {"metrics": metrics})
         require_finite(metrics, self.counters.frames)
+        self.write("metrics", dict(zip(names, now.values(), strict=True)) | {"metrics": metrics})
 
     def rates(self) -> dict[str, float]:
         """Returns the clock's metrics since the last line."""

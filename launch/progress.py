@@ -1,6 +1,7 @@
 """What a person sees of a run: one live line on a terminal, plain lines elsewhere."""
 
 import collections
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
@@ -90,12 +91,18 @@ class Progress:
     def close(self) -> None:
         """Ends the live line."""
         self._clear()
-        self.file.close()
+        with contextlib.suppress(OSError):
+            self.file.close()
+
+    def keep(self, text: str) -> None:
+        """Writes to the log file alone."""
+        self._keep(text)
 
     def _keep(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        self.file.write(f"{stamp}  {text}\n")
-        self.file.flush()
+        with contextlib.suppress(OSError):  # A full disk is told where it stops the run.
+            self.file.write(f"{stamp}  {text}\n")
+            self.file.flush()
 
     def _clear(self) -> None:
         if self.drawn:

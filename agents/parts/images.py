@@ -7,7 +7,7 @@ Shapes: B images, H W C image, D features.
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that PyTorch's documentation uses.
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
             height, width = ((edge - size) // stride + 1 for edge in (height, width))
             channels = filters
         if min(height, width) < 1:
-            raise ValueError(f"view.size: {shape[:2]} is too small for the encoder; 36 x 36 is not.")
+            raise ValueError(f"view.size: {shape[:2]} is too small; the least is 36 x 36.")
         self.linear = orthogonal(nn.Linear(height * width * channels, features))
 
     def weights(self, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
