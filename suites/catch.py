@@ -22,6 +22,7 @@ class Catch:
 
     actions = 3
     names = ("NOOP", "LEFT", "RIGHT")
+    noop = 0
     fire = None
 
     def __init__(self, rgb: bool, rng: np.random.Generator):

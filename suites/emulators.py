@@ -18,7 +18,8 @@ from suites import games, seeding
 class Emulator(Protocol):
     """One game that advances a frame at a time."""
 
-    actions: int  # Legal choices are 0 .. actions - 1; 0 does nothing.
+    actions: int  # Legal choices are 0 .. actions - 1.
+    noop: int  # The action that does nothing; past the legal ones where a game has none.
     names: Sequence[str]  # Of the actions, for people: NOOP, FIRE, UP, ...
     fire: int | None  # The action that presses FIRE alone, if there is one.
 
@@ -75,9 +76,12 @@ class Ale:
         self.ale.setFloat("repeat_action_probability", 0.0)
         self.ale.loadROM(ale_py.roms.get_rom_path(rom))
         full = actions == "full"
-        self.choices = self.ale.getLegalActionSet() if full else self.ale.getMinimalActionSet()
-        self.actions = len(self.choices)
+        chosen = self.ale.getLegalActionSet() if full else self.ale.getMinimalActionSet()
+        self.actions = len(chosen)
+        # Backgammon and video_checkers have no NOOP in their minimal set.
+        self.choices = list(dict.fromkeys([*chosen, ale_py.Action.NOOP]))
         self.names = [choice.name for choice in self.choices]
+        self.noop = self.names.index("NOOP")
         self.fire = self.names.index("FIRE") if "FIRE" in self.names else None
         self.over, self.lives, self.reset = self.ale.game_over, self.ale.lives, self.ale.reset_game
         self.ram = self.ale.getRAM

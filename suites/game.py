@@ -48,7 +48,7 @@ class Game:
         self.resize = images.resizer(view.resize, view.size)
         self.screens = [emulator.screen() * 0] * 2
         self.image = np.zeros(image_shape(view), np.uint8)
-        self.next, self.last_action, self.lives, self.duration = RESET, 0, 0, 0
+        self.next, self.last_action, self.lives, self.duration = RESET, emulator.noop, 0, 0
 
     def step(self, action: int, rows: dict[str, np.ndarray], index: int) -> None:
         """Does one step, a reset or the start of a life, and writes row `index` of every array."""
@@ -108,11 +108,11 @@ class Game:
         self.emulator.reset()
         low, high = self.task.noops
         for _ in range(self.rng.integers(low, high + 1)):
-            self.idle(0)
+            self.idle(self.emulator.noop)
         self.press_fire()
         stale = self.task.quirks.stale_first_frame
         self.screens = [self.screens[1] if stale else self.emulator.screen()] * 2
-        self.lives, self.duration, self.last_action = self.emulator.lives(), 0, 0
+        self.lives, self.duration, self.last_action = self.emulator.lives(), 0, self.emulator.noop
 
     def press_fire(self) -> None:
         """Presses FIRE for one step's frames where that is wanted."""
@@ -136,12 +136,10 @@ class Game:
         if self.view.color == "gray_from_rgb":
             frame = images.gray(frame)
         frame = frame.reshape(*self.view.size, -1)
-        depth = frame.shape[-1]
         if first:
             self.image[:] = np.tile(frame, self.view.stack)
         else:
-            self.image[..., :-depth] = self.image[..., depth:]
-            self.image[..., -depth:] = frame
+            images.push(self.image, frame)
 
     def save(self) -> dict:
         """Returns everything that determines what comes next."""
