@@ -108,12 +108,9 @@ class EnvPool:
 
     def observe(self, first: np.ndarray) -> None:
         """Stacks the latest frames into the images; (B,) `first` begin with copies of it."""
-        image, depth = self.rows["image"], self.frames.shape[-1]
-        flat = image.reshape(-1)
-        flat[:-depth] = flat[depth:]  # Every pixel's channels move up by one frame.
-        image[..., -depth:] = self.frames
+        images.push(self.rows["image"], self.frames)
         if first.any():
-            image[first] = np.tile(self.frames[first], self.view.stack)
+            self.rows["image"][first] = np.tile(self.frames[first], self.view.stack)
 
     def save(self) -> dict:
         """Returns how often games were begun anew: they themselves cannot be saved."""
