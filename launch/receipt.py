@@ -25,7 +25,7 @@ def make(run: RunConfig, counters: Counters, folder: RunFolder, root: Path) -> d
     path = folder.path
     return {
         **{name: getattr(run, name) for name in SAME},
-        "frames": counters.frames,
+        "frames": run.frames,  # The budget, as compared; play overshoots it by a step at most.
         "agent_steps": counters.agent_steps,
         "rows": counters.rows,
         "updates": counters.updates,
