@@ -11,12 +11,15 @@ Shapes: B environments.
 import contextlib
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -56,12 +59,16 @@ class AleVector:
         }
         self.groups: list[Local | Worker] = []
         count = min(workers, envs)
-        with file:
-            if count == 0:
-                self.groups.append(Local(recipe, range(envs), self.actions, self.rows))
-            for part in np.array_split(np.arange(envs), count) if count else ():
-                self.groups.append(Worker(recipe, range(part[0], part[-1] + 1), file.fileno()))
-        counts = [group.ready() for group in self.groups]
+        try:
+            with file:
+                if count == 0:
+                    self.groups.append(Local(recipe, range(envs), self.actions, self.rows))
+                for part in np.array_split(np.arange(envs), count) if count else ():
+                    self.groups.append(Worker(recipe, range(part[0], part[-1] + 1), file.fileno()))
+            counts = [group.ready() for group in self.groups]
+        except BaseException:
+            self.close()
+            raise
         self.obs_space, self.act_space = env.spaces_of(view, counts[0])
 
     def step(self, action: np.ndarray) -> dict[str, np.ndarray]:
@@ -136,7 +143,8 @@ class Worker:
         """Starts the process; `memory` is the file of shared rows."""
         self.indices = indices
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "suites.ale", str(theirs.fileno()), str(memory)]
+        # -P: a folder of the same name in the current directory is not this package.
+        command = [sys.executable, "-P", "-m", "suites.ale", str(theirs.fileno()), str(memory)]
         # One thread each: the products of the resize are far too small for more.
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         root = str(Path(__file__).parent.parent)
@@ -157,43 +165,47 @@ class Worker:
 
     def start(self) -> None:
         """Asks for a step and does not wait."""
-        try:
+        with self.alive():
             self.pipe.send_bytes(STEP)
-        except OSError:
-            self.lost()
 
     def finish(self) -> None:
         """Waits for the step."""
-        try:
+        with self.alive():
             self.pipe.recv_bytes()
-        except (EOFError, OSError):
-            self.lost()
 
     def receive(self) -> object:
         """Returns an answer that is not a step's."""
-        try:
+        with self.alive():
             kind, value = self.pipe.recv()
-        except (EOFError, OSError):
-            self.lost()
         if kind == "error":
             raise RuntimeError(value)
         return value
 
-    def lost(self) -> None:
-        """Raises with what is known of the end of the process."""
-        code = self.process.wait(timeout=10)
-        first, last = self.indices[0], self.indices[-1]
-        raise RuntimeError(f"The worker of environments {first} to {last} ended with code {code}.")
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Tells of the end of the process where the pipe is found broken."""
+        try:
+            yield
+        except (EOFError, OSError):
+            code = self.process.wait(timeout=10)
+            how = f"with code {code}"
+            if code < 0:
+                how = f"by {signal.Signals(-code).name}; out of memory, if nobody sent it"
+            first, last = self.indices[0], self.indices[-1]
+            message = f"The worker of environments {first} to {last} ended {how}."
+            raise RuntimeError(message) from None
 
     def save(self) -> list[dict]:
         """Fetches the states."""
-        self.pipe.send_bytes(b"g")
+        with self.alive():
+            self.pipe.send_bytes(b"g")
         return self.receive()
 
     def load(self, states: list[dict]) -> None:
         """Sends the states."""
-        self.pipe.send_bytes(b"l")
-        self.pipe.send(states)
+        with self.alive():
+            self.pipe.send_bytes(b"l")
+            self.pipe.send(states)
         self.receive()
 
     def close(self) -> None:
@@ -206,7 +218,9 @@ class Worker:
             self.process.wait()
 
 
-def layout(envs: int, view: View, file=None) -> tuple[np.ndarray, dict[str, np.ndarray], object]:
+def layout(
+    envs: int, view: View, file: IO[bytes] | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray], IO[bytes]]:
     """Returns actions, rows and the file they lie in; the same file gives the same memory.
 
     The file has no name, so nothing is left behind however the processes end.
@@ -214,9 +228,7 @@ def layout(envs: int, view: View, file=None) -> tuple[np.ndarray, dict[str, np.n
     table = {"actions": ((envs,), np.dtype("i8"))} | env.columns(envs, view)
     sizes = {k: -(-int(np.prod(s)) * t.itemsize // 64) * 64 for k, (s, t) in table.items()}
     if file is None:
-        folder = "/dev/shm" if Path("/dev/shm").is_dir() else None
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as the rows.
-        file.truncate(sum(sizes.values()))
+        file = reserve(sum(sizes.values()))
     memory = mmap.mmap(file.fileno(), sum(sizes.values()))
     arrays, offset = {}, 0
     for name, (shape, kind) in table.items():
@@ -224,6 +236,17 @@ def layout(envs: int, view: View, file=None) -> tuple[np.ndarray, dict[str, np.n
         arrays[name] = np.frombuffer(memory, kind, count, offset).reshape(shape)
         offset += sizes[name]
     return arrays.pop("actions"), arrays, file
+
+
+def reserve(size: int) -> IO[bytes]:
+    """Returns a file of `size` bytes, in memory where there is room; writing to it cannot fail."""
+    with contextlib.suppress(OSError):
+        file = tempfile.TemporaryFile(dir="/dev/shm")  # noqa: SIM115 - the caller closes it.
+        os.posix_fallocate(file.fileno(), 0, size)
+        return file
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the same.
+    os.posix_fallocate(file.fileno(), 0, size)
+    return file
 
 
 def serve(pipe: Connection, memory: int) -> None:
@@ -252,8 +275,6 @@ def serve(pipe: Connection, memory: int) -> None:
 
 def main() -> None:
     """Serves the parent named by two file descriptors."""
-    import signal
-
     # Whoever stops the run signals the group; the parent decides when workers end.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(name, signal.SIG_IGN)

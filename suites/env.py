@@ -13,7 +13,7 @@ reward          (B,) float32                points through the view's transform
 is_first        (B,) bool                   begins an episode (or, in training, a life)
 is_last         (B,) bool                   ends it, for whatever reason
 is_terminal     (B,) bool                   nothing comes after: no bootstrapping; implies is_last
-points          (B,) float64                raw points of this step
+points          (B,) float64                raw points of this step, and of FIRE at a life
 over            (B,) bool                   the whole game ended, by itself or by the cap
 truncated       (B,) bool                   it ended by the cap alone
 duration        (B,) int64                  frames of this game so far, no-ops not counted

@@ -57,7 +57,7 @@ class Game:
         if self.next == RESET:
             self.reset()
         elif self.next == LIFE:
-            self.press_fire()
+            points = self.press_fire()
             self.lives = self.emulator.lives()
         else:
             points, terminal, truncated = self.play(action)
@@ -68,7 +68,7 @@ class Game:
         self.next = RESET if over else LIFE if lost else PLAY
         self.observe(first)
         rows["image"][index] = self.image
-        rows["reward"][index] = REWARD[self.view.reward](points)
+        rows["reward"][index] = 0 if first else REWARD[self.view.reward](points)
         rows["points"][index] = points
         rows["is_first"][index] = first
         rows["is_last"][index] = over or lost
@@ -108,24 +108,24 @@ class Game:
         self.emulator.reset()
         low, high = self.task.noops
         for _ in range(self.rng.integers(low, high + 1)):
-            self.idle(self.emulator.noop)
+            self.emulator.act(self.emulator.noop)
+            if self.emulator.over():
+                self.emulator.reset()
         self.press_fire()
         stale = self.task.quirks.stale_first_frame
         self.screens = [self.screens[1] if stale else self.emulator.screen()] * 2
         self.lives, self.duration, self.last_action = self.emulator.lives(), 0, self.emulator.noop
 
-    def press_fire(self) -> None:
-        """Presses FIRE for one step's frames where that is wanted."""
-        if self.fire is not None:
-            for _ in range(self.task.frame_skip):
-                self.idle(self.fire)
-            self.screens = [self.screens[1], self.emulator.screen()]
+    def press_fire(self) -> float:
+        """Presses FIRE for one step's frames where that is wanted; returns their points.
 
-    def idle(self, action: int) -> None:
-        """Plays an uncounted frame, starting again if the game ends in it."""
-        self.emulator.act(action)
-        if self.emulator.over():
-            self.emulator.reset()
+        A game that ends in them, which the next step finds, takes no more frames.
+        """
+        if self.fire is None:
+            return 0.0
+        points = sum(self.emulator.act(self.fire) for _ in range(self.task.frame_skip))
+        self.screens = [self.screens[1], self.emulator.screen()]
+        return points
 
     def observe(self, first: bool) -> None:
         """Pools, resizes and stacks the latest screens into the image."""
