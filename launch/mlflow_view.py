@@ -126,11 +126,18 @@ class View:
         On a processor with exact emulators the same lines are played again, so all may be shown
         at once. Elsewhere the lines after the newest checkpoint may come out differently.
         """
-        exact = (self.config.get("runtime") or {}).get("device") == "cpu"
-        if self.status == "FINISHED" or (exact and self.config.get("backend") == "ale"):
+        if self.status == "FINISHED" or self._exact:
             return math.inf
-        stems = [path.stem for path in self.folder.glob("checkpoints/*.npz")]
-        return max((int(stem) for stem in stems if stem.isdigit()), default=-1)
+        stems = [path.stem.partition("-")[0] for path in self.folder.glob("checkpoints/*.npz")]
+        # Lines of the checkpoint's own frame may come before or after it.
+        return max((int(stem) - 1 for stem in stems if stem.isdigit()), default=-1)
+
+    @property
+    def _exact(self) -> bool:
+        device = (self.config.get("runtime") or {}).get("device")
+        gpus = (self.provenance.get("machine") or {}).get("gpus")
+        on_processor = device == "cpu" or (device == "auto" and gpus == [])
+        return on_processor and self.config.get("backend") == "ale"
 
     def _touched(self) -> float:
         """When the last line was written, for a run that could not say that it ended."""

@@ -165,6 +165,7 @@ class _Work:
     """What one process remembers between its passes."""
 
     def __init__(self, root: Path, say: Say):
+        """Starts with nothing known."""
         self.root, self.say, self.uri = root, say, address(root)
         self.store: Store | None = None
         self.hopeless = False
@@ -270,7 +271,19 @@ def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def main(words: Sequence[str]) -> int:
+def main(args: argparse.Namespace) -> int:
+    """Does what `reverie sync [TARGET ...] [--follow]` asks for, in the folder it is called in.
+
+    Raises:
+        ValueError: a target is neither a suite nor a folder.
+    """
+    root = Path.cwd()
+    report = sync(root, targets(root, args.targets), follow=args.follow)
+    print(report.summary())
+    return report.code
+
+
+def follow(words: Sequence[str]) -> int:
     """Follows one folder until its parent is gone or asks for the end."""
     parser = argparse.ArgumentParser(prog="python -m launch.tracking", description=__doc__)
     parser.add_argument("--follow", type=Path, required=True, metavar="RUN")
@@ -310,4 +323,4 @@ def _leaving(parent: int) -> Callable[[], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(follow(sys.argv[1:]))

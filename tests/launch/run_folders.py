@@ -1,7 +1,8 @@
 """Run folders as a run leaves them at any moment, for tests of what reads them.
 
 `RunFolder` plays a run of which everything but the clock is known beforehand: an episode every
-100 frames, a line of metrics every 200, an evaluation of two episodes every 500.
+100 frames, a line of metrics every 200, an evaluation of two episodes every 500. `Shown` reads what
+MLflow has of it.
 """
 
 import json
@@ -11,7 +12,12 @@ import time
 import zlib
 from pathlib import Path
 
+from launch import tracking
+from launch.mlflow_store import Store
+
 EPISODE, METRICS, EVALUATION = 100, 200, 500
+CLOCKS = ("time/hours", "time/frames_per_second")  # Of the wall.
+SCORES = ("score/final", "score/human_normalized")
 
 
 class RunFolder:
@@ -40,6 +46,7 @@ class RunFolder:
         place = Path("runs", config["suite"], config["agent"], game, str(seed))
         self.root, self.path, self.config = root, root / changes.pop("place", place), config
         self.frame, self.attempts, self.clock = 0, [], float(int(time.time()))
+        self.machine = {"gpus": []}
         self.path.mkdir(parents=True)
         self.write("config.json", config)
 
@@ -144,8 +151,33 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
     def _provenance(self) -> None:
-        told = {"commit": "c0ffee", "dirty": False, "packages": {}, "python": "3.11", "machine": {}}
-        self.write("provenance.json", told | {"attempts": self.attempts})
+        told = {"commit": "c0ffee", "dirty": False, "packages": {}, "python": "3.11"}
+        told |= {"machine": self.machine, "attempts": self.attempts}
+        self.write("provenance.json", told)
 
 
-CLOCKS = ("time/hours", "time/frames_per_second")
+class Shown:
+    """What MLflow shows of a project."""
+
+    def __init__(self, root: Path, uri: str | None = None):
+        self.client = Store(uri or tracking.address(root), root).client
+
+    def runs(self) -> list:
+        experiments = [e.experiment_id for e in self.client.search_experiments()]
+        return list(self.client.search_runs(experiments))
+
+    def run(self):
+        (run,) = self.runs()
+        return run
+
+    def metrics(self, run=None) -> list:
+        run = run or self.run()
+        return [
+            point
+            for key in run.data.metrics
+            for point in self.client.get_metric_history(run.info.run_id, key)
+        ]
+
+    def points(self, run=None) -> list[tuple[str, int, float]]:
+        metrics = [m for m in self.metrics(run) if m.key not in (*CLOCKS, *SCORES)]
+        return sorted((m.key, m.step, m.value) for m in metrics)

@@ -110,16 +110,25 @@ def test_the_end_of_a_killed_run_is_when_it_last_wrote(run):
 
 
 @pytest.mark.parametrize(
-    ("backend", "device", "upto"),
-    [("ale", "cpu", math.inf), ("envpool", "cpu", 800), ("ale", "cuda", 800)],
+    ("backend", "device", "gpus", "upto"),
+    [
+        ("ale", "cpu", ["NVIDIA H200"], math.inf),
+        ("ale", "auto", [], math.inf),
+        ("ale", "auto", ["NVIDIA H200"], 799),
+        ("ale", "cuda", ["NVIDIA H200"], 799),
+        ("envpool", "cpu", [], 799),
+    ],
 )
-def test_lines_that_a_resume_may_change_wait_for_a_checkpoint(tmp_path, backend, device, upto):
+def test_lines_that_a_resume_may_change_wait_for_a_checkpoint(
+    tmp_path, backend, device, gpus, upto
+):
     run = RunFolder(tmp_path, backend=backend, runtime={"device": device})
+    run.machine = {"gpus": gpus}
     run.begin()
     run.play(1000)
     assert view(run).upto == (math.inf if upto == math.inf else -1)
     (run.path / "checkpoints").mkdir()
-    for name in ("000000000000400.npz", "000000000000800.npz", "000000000000900.npz.part"):
+    for name in ("0400-0012.npz", "0800-0025.npz", "0900-0028.npz.part", "final.npz"):
         (run.path / "checkpoints" / name).touch()
     assert view(run).upto == upto
     run.end("finished")
