@@ -1,6 +1,7 @@
 """Who may import whom: rooms, the libraries that a room may use, and what training never loads."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,21 +33,11 @@ LIBRARIES = {
 OWNERS = {
     "mlflow": {"launch/mlflow_store.py", "launch/tracking.py"},
     "snakemake": {"launch/flow.py"},
-    "tensorboard": {"launch/export.py"},
     "av": {"launch/video.py"},
     "submitit": {"launch/executor"},
     "torch": {"agents"},
 }
-HEAVY = {
-    "mlflow",
-    "snakemake",
-    "pandas",
-    "matplotlib",
-    "seaborn",
-    "rliable",
-    "submitit",
-    "tensorboard",
-}
+HEAVY = {"mlflow", "snakemake", "pandas", "matplotlib", "seaborn", "rliable", "scipy", "submitit"}
 
 
 class Import(NamedTuple):
@@ -139,6 +130,24 @@ def test_a_library_with_an_owner_is_imported_by_nobody_else():
 def test_heavy_libraries_are_not_loaded_with_a_training_room(room):
     wrong = [str(found) for found in imports_in(room) if found.at_load and found.top in HEAVY]
     assert wrong == []
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dreamer_ppo"])
+def test_a_training_run_from_start_to_end_loads_nothing_heavy(agent, tmp_path):
+    code = (
+        "import sys; from launch.cli import main; code = main(sys.argv[1:]); "
+        "print('loaded', code, *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    words = ["run", agent, "--suite", "smoke", "--game", "catch", "--seed", "0"]
+    words += ["--frames", "2000", "--out", "run", "--tracking", "spool"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("loaded ")]
+    code, *loaded = said.split()[1:]
+    assert code == "0" and {"torch", "numpy", "suites", "agents"} <= {*loaded}
+    assert HEAVY & {*loaded} == set()
 
 
 def test_the_rules_see_every_form_of_import():
