@@ -1,5 +1,6 @@
 """Every command in README.md is executed; long ones in a short form that is listed here."""
 
+import itertools
 import os
 import re
 import shlex
@@ -31,7 +32,7 @@ def commands() -> list[str]:
 def short(words: list[str]) -> list[str]:
     more = SHORT.get(words[0], SHORT.get(" ".join(words[:2]), []))
     if words[:2] == ["reverie", "run"]:
-        options = dict(zip(words[3:], words[4:], strict=False))
+        options = dict(itertools.pairwise(words))
         label = words[2] + "".join(f"+{options['--block']}" for _ in {"--block"} & set(options))
         run = f"runs/{options['--suite']}/{label}/{options['--game']}/{options['--seed']}"
         # In its place, though a debug run: later commands of the README look there.
