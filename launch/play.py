@@ -62,7 +62,7 @@ def main(
     target = out or path / "media" / "play.mp4"
     title = f"{found.run.agent} on {found.run.game}, seed {found.run.seed}"
     show = video.Window(title) if window else video.Video(target)
-    title += f"   {found.weights}, {policy}   suite {found.run.suite}"
+    title += f" · {found.weights}, {policy} · suite {found.run.suite}"
     with show, Ticker(sys.stderr) as ticker:
         stage = Stage(found, policy, seed, title, show)
         try:
