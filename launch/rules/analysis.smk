@@ -9,11 +9,11 @@ HERE = f"results/{SUITE}"
 
 rule collect:
     input:
-        sweep.receipts,
+        lambda _: sweep.receipts,
     output:
         expand(f"{HERE}/{{table}}.csv", table=["scores", "coverage", "curves"]),
     shell:
-        "{PYTHON:q} -m analysis collect {SUITE} {input:q}"
+        "{PYTHON:q} -m analysis collect {SUITE} {input:q} >/dev/null"
 
 
 rule aggregate:
@@ -22,7 +22,7 @@ rule aggregate:
     output:
         expand(f"{HERE}/{{table}}.csv", table=["aggregates", "profiles", "games"]),
     shell:
-        "{PYTHON:q} -m analysis aggregate {SUITE}"
+        "{PYTHON:q} -m analysis aggregate {SUITE} >/dev/null"
 
 
 rule figures:
@@ -36,7 +36,7 @@ rule figures:
             kind=["png", "pdf"],
         ),
     shell:
-        "{PYTHON:q} -m analysis figures {SUITE}"
+        "{PYTHON:q} -m analysis figures {SUITE} >/dev/null"
 
 
 rule report:
@@ -47,4 +47,4 @@ rule report:
     output:
         f"{HERE}/report.html",
     shell:
-        "{PYTHON:q} -m analysis report {SUITE}"
+        "{PYTHON:q} -m analysis report {SUITE} >/dev/null"
