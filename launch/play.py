@@ -23,6 +23,7 @@ from suites.game import Game
 
 FILL_S = 10  # Seconds that whole games fill at least, as one of Catch takes half a second.
 HELD = video.RATE // 2  # Pictures for which the end of a game stays.
+LISTED = 3  # Games that are told one by one.
 OVER = {"terminal": "game over", "truncated": "cut by the cap"}
 
 Lines = list[dict[str, Any]]
@@ -66,14 +67,23 @@ def main(
     with show, Ticker(sys.stderr) as ticker:
         stage = Stage(found, policy, seed, title, show)
         try:
-            lines = stage.play(most, lambda: ticker.show(stage.progress))
+            # A window shows by itself how far it is.
+            lines = stage.play(most, lambda: None if window else ticker.show(stage.progress))
         except video.Closed:
             return "The window was closed."
-    return "\n".join([*map(told, lines), *([] if window else [str(target)])])
+    return "\n".join([*told(lines), *([] if window else [str(target)])])
 
 
-def told(line: dict[str, Any]) -> str:
-    """Returns a game in words."""
+def told(lines: Lines) -> list[str]:
+    """Returns the games in words, many of them as one line."""
+    if len(lines) <= LISTED:
+        return [_game(line) for line in lines]
+    frames = sum(line["length"] for line in lines)
+    mean = sum(line["return"] for line in lines) / len(lines)
+    return [f"{len(lines)} games, {mean:,.2f} points on average, {frames:,} frames in all"]
+
+
+def _game(line: dict[str, Any]) -> str:
     time = duration(line["length"] / video.RATE)
     end = {"terminal": "", "truncated": ", cut by the cap", "left": ", not over yet"}[line["end"]]
     return f"{line['return']:,.10g} points in {line['length']:,} frames ({time}){end}"

@@ -19,7 +19,8 @@ from PIL import Image
 RATE = 60  # Frames a second of the emulator.
 QUALITY = "18"  # x264's constant rate factor: 23 is its default, 18 looks lossless.
 THREADS = 4  # At most, of the encoder.
-BEHIND_S = 0.1  # A window that is later than this leaves pictures out.
+BEHIND_S = 0.1  # A window that is later than this leaves pictures out,
+LEFT_OUT = 5  # but not more than this many in a row: on a slow machine it is slow, not frozen.
 
 
 class Closed(Exception):
@@ -123,6 +124,7 @@ class Window:
         """
         self.title, self.clock, self.sleep = title, clock, sleep
         self.due: float | None = None
+        self.left_out = 0  # In a row.
 
     def __enter__(self) -> Self:
         """Opens the window.
@@ -140,7 +142,9 @@ class Window:
         try:
             self.root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise ValueError(f"--window: {error}; leave --window out for a video") from None
+            raise ValueError(
+                f"--window: there is no screen here ({error}); leave --window out for a video"
+            ) from None
         self.root.title(self.title)
         self.root.resizable(False, False)
         self.open = True
@@ -157,9 +161,11 @@ class Window:
         from PIL import ImageTk
 
         now = self.clock()
-        due = now if self.due is None else self.due
+        due = now if self.due is None else max(self.due, now - 2 * BEHIND_S)
         self.due = due + 1 / RATE
-        if now - due < BEHIND_S:
+        late = now - due > BEHIND_S and self.left_out < LEFT_OUT
+        self.left_out = self.left_out + 1 if late else 0
+        if not late:
             self.sleep(max(0.0, due - now))
             if self.image is None:
                 self.image = ImageTk.PhotoImage(Image.fromarray(picture), master=self.root)
