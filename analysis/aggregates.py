@@ -158,7 +158,7 @@ def interval(
 
 
 def table(
-    suite: str, scores: pd.DataFrame, scales: Scales, seed: int, resamples: int = RESAMPLES
+    suite: str, scores: pd.DataFrame, scales: Scales, seed: int, resamples: int
 ) -> pd.DataFrame:
     """Returns one row for each agent and metric.
 
@@ -218,7 +218,7 @@ def profile(
     scores: pd.DataFrame,
     scales: Scales,
     seed: int,
-    resamples: int = PROFILE_RESAMPLES,
+    resamples: int,
 ) -> pd.DataFrame:
     """Returns performance profiles: the fraction of runs above each normalised score.
 
@@ -245,7 +245,7 @@ def thresholds(found: Sequence[np.ndarray]) -> np.ndarray:
     From 0, or from just below the worst score where an agent played worse than random.
     """
     scores = np.concatenate([matrix[np.isfinite(matrix)] for matrix in found])
-    low = min(0.0, float(np.floor(scores.min() * 10) / 10) - 0.05)
+    low = 0.0 if scores.min() >= 0 else float(np.floor(scores.min() * 10) / 10) - 0.05
     high = min(8.0, max(1.0, float(np.ceil(scores.max() * 10) / 10)))
     return np.linspace(low, high, 201)
 

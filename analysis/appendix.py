@@ -7,6 +7,7 @@ from analysis import coverage, evidence, figures, page
 from analysis.evidence import Evidence
 from analysis.page import Markup
 from analysis.provenance import Origin, Setting
+from suites.suite import Suite
 
 
 def covered(found: Evidence) -> Markup:
@@ -47,7 +48,7 @@ def protocol(found: Evidence, origins: Sequence[Origin]) -> Markup:
         ("Evaluation", f"{judged.episodes} episodes, {judged.policy}, at {points} of the budget"
          if judged.episodes else "none"),
         ("Score window", evidence.window_words(suite)),
-        ("Normalisation", evidence.not_normalised(suite) or "(score − random) / (human − random)"),
+        ("Normalisation", _normalisation(suite)),
     ]  # fmt: skip
     views = {o.cell.agent: o.config["view"] for o in reversed(origins) if "view" in o.config}
     parts = [page.element("h3", "Task: the suite's, the same for every run"), page.facts(task)]
@@ -59,6 +60,11 @@ def protocol(found: Evidence, origins: Sequence[Origin]) -> Markup:
         parts.append(page.element("h3", "View: each agent's own"))
         parts.append(page.table(["Agent", *[k.replace("_", " ") for k in keys]], rows, "text"))
     return page.section("protocol", "Protocol", *parts)
+
+
+def _normalisation(suite: Suite) -> str:
+    formula = "" if suite.score.normalize == "none" else "(score − random) / (human − random). "
+    return formula + evidence.not_normalised(suite)
 
 
 def _flat(tree: dict[str, Any], above: str = "") -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ Source: system 000's results.png; Agarwal et al. 2021 (intervals and profiles).
 """
 
 import contextlib
+import html
 import io
 import re
 import textwrap
@@ -117,13 +118,23 @@ def _draw_curve(ax: Axes, one: Curve) -> None:
 def _levels(ax: Axes, scale: tuple[float | None, float | None]) -> None:
     low, high = ax.get_ylim()
     room = 0.15 * (high - low)
-    for name, level in zip(("random", "human"), scale, strict=True):
-        if level is not None and low - room <= level <= high + room:
-            ax.axhline(level, color=plt.rcParams["text.color"], alpha=0.6, lw=0.7, ls=(0, (1, 2)))
-            ax.annotate(
-                name, (1, level), xycoords=("axes fraction", "data"), fontsize=6, alpha=0.8,
-                xytext=(0, 1), textcoords="offset points", ha="right", va="bottom",
-            )  # fmt: skip
+    ink = plt.rcParams["text.color"]
+    shown = [
+        (name, level)
+        for name, level in zip(("random", "human"), scale, strict=True)
+        if level is not None and low - room <= level <= high + room
+    ]
+    for _, level in shown:
+        ax.axhline(level, color=ink, alpha=0.6, lw=0.7, ls=(0, (1, 2)))
+    low, high = ax.get_ylim()  # Wider now, and kept: names go where there is room.
+    ax.set_ylim(low, high)
+    for name, level in shown:
+        above = level < high - 0.12 * (high - low)
+        ax.annotate(
+            name, (1, level), xycoords=("axes fraction", "data"), fontsize=6, alpha=0.8,
+            xytext=(0, 1 if above else -1.5), textcoords="offset points", ha="right",
+            va="bottom" if above else "top",
+        )  # fmt: skip
 
 
 def intervals(table: pd.DataFrame, caption: str) -> Figure:
@@ -230,9 +241,7 @@ def svg(figure: Figure, words: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None, "matplotlib wrote an SVG without a view box"
-    head = (
-        f'<svg role="img" aria-label="{words}" {box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
-    )
+    head = f'<svg role="img" aria-label="{html.escape(words)}" {box[0]} xmlns:xlink="http://www.w3.org/1999/xlink">'
     return re.sub(r"<svg[^>]*>", lambda _: head, text, count=1)
 
 

@@ -78,8 +78,8 @@ def aggregate(suite: Suite, results: Path) -> list[Path]:
     scale = evidence.scales(suite)
     used = table[table["game"].isin(evidence.normalisable(suite))]
     found = [
-        aggregates.table(suite.name, used, scale, evidence.SEED),
-        aggregates.profile(suite.name, used, scale, evidence.SEED),
+        aggregates.table(suite.name, used, scale, evidence.SEED, aggregates.RESAMPLES),
+        aggregates.profile(suite.name, used, scale, evidence.SEED, aggregates.PROFILE_RESAMPLES),
         tables.per_game(suite.name, table, scale, suite.games, evidence.SEED),
     ]
     return _write(suite, results, found, evidence.AGGREGATED)

@@ -78,14 +78,14 @@ def aggregate(found: Evidence) -> Markup:
         rows.append([_name(str(agent)), *[_ranged(*each) for each in ends], behind, first["note"]])
     with figures.theme(figures.PAGE_INK):
         drawn = [_metric(found.aggregates, metric) for metric in aggregates.METRICS]
-    head = ["Agent", *aggregates.METRICS.values(), "Behind it", "Mind"]
+    head = ["Agent", *aggregates.METRICS.values(), "Rests on", "Note"]
     return page.section(
         "aggregates",
         "Aggregates of human-normalised scores",
         page.element("p", "0 is random play, 1 the human tester; never clipped. In brackets and "
                      "as bars: the interval. A hollow mark has none."),
         page.table(head, rows, "text"),
-        page.element("div", *drawn, cls="panels"),
+        page.element("div", *drawn, cls="panels four"),
         _small(f"{evidence.score_words(found.suite)} {evidence.interval_words(found)} {why}"),
     )  # fmt: skip
 
@@ -95,15 +95,18 @@ _NONE_YET = "No run has a score in the score window yet."
 
 def _metric(table: pd.DataFrame, metric: str) -> Markup:
     agents = table["agent"].nunique()
-    figure, ax = plt.subplots(figsize=(PANEL[0], 0.9 + 0.34 * agents), layout="constrained")
+    figure, ax = plt.subplots(figsize=(2.9, 0.8 + 0.34 * agents), layout="constrained")
     figures.draw_interval(ax, table, metric)
     return Markup(figures.svg(figure, f"{aggregates.METRICS[metric]} of each agent"))
 
 
-def _ranged(value: float, low: float, high: float, digits: int = 2) -> Markup:
-    said = f"{value:.{digits}f}".replace("-", "−")
-    ends = "no interval" if math.isnan(low) else f"[{low:.{digits}f}, {high:.{digits}f}]"
-    return Markup(said + page.element("span", ends.replace("-", "−"), cls="range"))
+def _ranged(value: float, low: float, high: float) -> Markup:
+    ends = "no interval" if math.isnan(low) else f"[{_two(low)}, {_two(high)}]"
+    return Markup(_two(value) + page.element("span", ends, cls="range"))
+
+
+def _two(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # Adding 0 turns -0 into 0.
 
 
 def _name(agent: str) -> Markup:

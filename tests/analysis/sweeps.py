@@ -14,6 +14,7 @@ import numpy as np
 
 import suites
 from suites import windows
+from suites.records import digest
 
 NOW = 1_790_000_000.0
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -156,7 +157,7 @@ class Sweep:
             "agent_config": {"learning_rate": 2.5e-4, "view": view},
             "evaluation": self.suite.evaluation.model_dump(mode="json"),
             "score": self.suite.score.model_dump(mode="json"),
-            "hash": f"{abs(hash((agent, game, seed))) & 0xFFFFFFFF:016x}",
+            "hash": digest([agent, game, seed]),
             "task_hash": self.suite.task_digest, "view_hash": "f1e3f1e3f1e3f1e3",
             "runtime": {"threads": 1, "workers": 2, "device": "cpu"},
         }  # fmt: skip
