@@ -6,6 +6,7 @@ The receipt is written last, by rename, and only by a run that has finished.
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from launch import config
 from launch.folder import RunFolder, write_json
@@ -51,11 +52,12 @@ def main(
     path = folder_of(run, suite, options)
     with RunFolder(path) as folder:
         runtime = {k: getattr(options, k) for k in ("threads", "workers", "device")}
-        folder.adopt(run.model_dump(mode="json") | {"runtime": runtime})
+        held = folder.adopt(run.model_dump(mode="json") | {"runtime": runtime})
         name = f"{run.agent} {run.game} {run.seed}"
         progress = Progress(name, run.frames, sys.stderr, path / "log.txt")
         try:
             if folder.read("receipt.json") is None:
+                note_changes(held.get("runtime", {}), runtime, progress)
                 started(path)
                 code = attempt(Session(run, options, folder, progress))
                 if code != FINISHED:
@@ -64,6 +66,16 @@ def main(
             return FINISHED
         finally:
             progress.close()
+
+
+def note_changes(before: dict[str, Any], now: dict[str, Any], progress: Progress) -> None:
+    """Says what may change the last bits of a run that began otherwise."""
+    for name in ("threads", "device"):
+        if before.get(name, now[name]) != now[name]:
+            progress.say(
+                f"note: began with {name} {before[name]} and goes on with {now[name]}; "
+                "the last bits may differ from a run that was never interrupted"
+            )
 
 
 def attempt(session: Session) -> int:
