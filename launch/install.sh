@@ -73,7 +73,7 @@ content() { # What is asked for.
 
 create() {
     python=$(find_python) || exit 1
-    say "Creating .venv with $("$python" -V) ($python)"
+    say "Creating .venv with $("$python" -V) ($python); this takes a few minutes"
     rm -rf .venv && mkdir .venv && : >.venv/unfinished || fail "cannot write .venv in $PWD"
     "$python" -m venv .venv >"$log" 2>&1 || fail "could not create .venv:
 $(tail -n 5 "$log")"
@@ -98,8 +98,10 @@ progress() { # What pip is doing, read off its log.
         done=$(find .venv/lib/python*/site-packages -maxdepth 1 -name '*.dist-info' -newer "$log.start" | wc -l)
         say "unpacking $done of $total packages"
     else
-        last=$(grep '^Collecting' "$log" | tail -n 1 | cut -d ' ' -f 2)
-        say "fetching $(grep -c '^Collecting' "$log") packages, now ${last%%[<>=!~;]*}"
+        last=$(grep -E '^(Collecting|Requirement already satisfied:)' "$log" | tail -n 1)
+        last=${last##*: }
+        last=${last#Collecting }
+        say "${last:+fetching, $(grep -c '^Collecting' "$log") packages so far, now at }${last%%[ <>=!~;]*}"
     fi
 }
 
@@ -109,15 +111,15 @@ pip_install() { # ARGUMENT...  Runs pip quietly and shows how far it is.
     .venv/bin/python -m pip install -c constraints.txt "$@" >>"$log" 2>&1 </dev/null &
     pid=$!
     trap 'kill $pid 2>/dev/null; say; fail "interrupted; the next make install starts over."' INT TERM HUP
-    seconds=0
     while kill -0 $pid 2>/dev/null; do
+        seconds=$(($(date +%s) - began))
         if [ -t 1 ]; then
             printf '\r\033[K  %3d s  %s' $seconds "$(progress)"
-        elif [ $((seconds % 10)) -eq 9 ]; then
+        elif [ $seconds -ge $due ]; then
             printf '  %3d s  %s\n' $seconds "$(progress)"
+            due=$((seconds + 10))
         fi
         sleep 1
-        seconds=$((seconds + 1))
     done
     trap - INT TERM HUP
     [ -t 1 ] && printf '\r\033[K'
@@ -132,13 +134,14 @@ install() {
     [ -n "$here" ] && [ "$(cat .venv/stamp 2>/dev/null)" = "$here
 $(content)" ] && return
     prepare
-    say "Installing the versions of constraints.txt (a few minutes the first time)"
+    say "Installing the versions of constraints.txt"
+    began=$(date +%s) due=10
     # The build tools first: what has no wheel is then built with pinned ones, not with the newest.
     pip_install hatchling editables setuptools
     pip_install --no-build-isolation -e '.[dev]'
     printf '%s\n%s\n' "$(place)" "$(content)" >.venv/stamp.new && mv .venv/stamp.new .venv/stamp
     rm .venv/unfinished
-    say "Installed in .venv: $(ls -d .venv/lib/python*/site-packages/*.dist-info | wc -l) packages"
+    say "Installed in $(($(date +%s) - began)) s: $(ls -d .venv/lib/python*/site-packages/*.dist-info | wc -l) packages in .venv"
 }
 
 constraints() { # [NAME|all]

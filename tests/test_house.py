@@ -189,6 +189,12 @@ def test_the_pins_satisfy_what_pyproject_asks_for():
         assert wanted.specifier.contains(pin), f"{line} but constraints.txt has {pin}"
 
 
+def test_every_file_that_contributing_names_is_there():
+    named = re.findall(r"\]\(([^)#]+)\)", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 3
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_continuous_integration_runs_make_test():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

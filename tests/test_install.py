@@ -15,7 +15,21 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = ("Makefile", "constraints.txt", "launch/install.sh", "pyproject.toml")
 TOOLS = [
-    *("sh", "cat", "cksum", "cp", "cut", "dirname", "env", "find", "flock", "grep", "head", "ls"),
+    *(
+        "sh",
+        "cat",
+        "cksum",
+        "cp",
+        "cut",
+        "date",
+        "dirname",
+        "env",
+        "find",
+        "flock",
+        "grep",
+        "head",
+        "ls",
+    ),
     *("make", "mkdir", "mktemp", "mv", "rm", "tail", "touch", "tr", "wc"),
 ]
 
