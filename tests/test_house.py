@@ -4,7 +4,6 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
-import os
 import pkgutil
 import re
 import subprocess
@@ -193,10 +192,3 @@ def test_every_file_that_contributing_names_is_there():
     named = re.findall(r"\]\(([^)#]+)\)", (ROOT / "CONTRIBUTING.md").read_text())
     assert len(named) > 3
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def test_continuous_integration_runs_make_test():
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert "exec make test" in script.read_text().splitlines()
-    assert subprocess.run(["bash", "-n", script]).returncode == 0
