@@ -12,7 +12,7 @@ sweep = flow.Sweep(config, workflow)  # Which runs there are, and which of them 
 
 rule all:
     input:
-        f"results/{sweep.suite.name}/report.html",
+        lambda _: sweep.targets,
 
 
 include: "launch/rules/train.smk"  # One process a run; its receipt is all that is declared.

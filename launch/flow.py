@@ -62,13 +62,24 @@ class Sweep:
         return plan.receipts(self.runs)
 
     @property
+    def targets(self) -> list[str]:
+        """What has to be there at the end.
+
+        Naming the report alone would not do: to Snakemake a file that is there needs no inputs, so
+        a partial report would stand for all the runs that it lacks.
+        """
+        return [
+            *self.receipts,
+            *(str(self.results / name) for name in ("scores.csv", "report.html")),
+        ]
+
+    @property
     def results(self) -> Path:
         """The folder of all that the flow makes."""
         return Path("results", self.suite.name)
 
     def begin(self) -> None:
-        """Takes the sweep for this process, and starts what runs beside it."""
-        self._take()
+        """Starts what runs beside the sweep, and passes on signals."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._leave)
         if self.order.tracking != "off" and importlib.util.find_spec("mlflow"):
@@ -91,11 +102,13 @@ class Sweep:
         _say("not complete; the same command goes on where this one stopped")
 
     def _open(self, dry: bool) -> None:
+        if not dry:
+            self._take()
+            self._distrust()
         stale = plan.of_state(self.runs, "stale")
         if stale and self.order.rerun == "stale":
             if dry:
                 return _say(f"{len(stale)} stale runs would be moved aside and trained again")
-            self._take()
             moved = plan.move_aside(stale)
             _say("\n  ".join(["moved aside:", *map(str, moved)]))
             del self.runs
@@ -104,13 +117,9 @@ class Sweep:
             sys.exit("reverie: every run is stale, so there is nothing to report")
         if plan.of_state(self.runs, "missing"):
             plan.check(self.suite.name, self.order.agents)
-        if not dry:
-            self._distrust()
 
     def _take(self) -> None:
         """Holds a lock until this process is gone, however it goes."""
-        if self.lock:
-            return
         self.lock = self._own("lock").open("a+")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """What the Snakefile asks for, without Snakemake; tests/test_flow.py has the real one."""
 
 import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +29,12 @@ def finish(name: str, digest: str | None = None) -> plan.Run:
     run.receipt.parent.mkdir(parents=True, exist_ok=True)
     run.receipt.write_text(f'{{"hash": "{digest or run.hash}"}}')
     return run
+
+
+def call() -> flow.Sweep:
+    sweep = flow.Sweep(ASKED, workflow())
+    sweep.lock.close()  # As the end of the process does.
+    return sweep
 
 
 def message(text: str) -> tuple[bool, str]:
@@ -66,15 +73,29 @@ def test_stale_runs_are_moved_aside_and_count_as_to_do(project):
 def test_a_report_that_the_flow_did_not_end_with_is_made_anew(project):
     for name in ("random/catch/0", "random/pong/0"):
         finish(name)
-    sweep, results = flow.Sweep(ASKED, workflow()), Path("results/smoke")
+    sweep, results = call(), Path("results/smoke")
     for name in ("scores.csv", "report.html"):
         (results / name).write_text("complete")
     sweep.end()
-    flow.Sweep(ASKED, workflow())
+    call()
     assert (results / "scores.csv").exists()
     (results / "report.html").write_text("partial")
-    flow.Sweep(ASKED, workflow())
+    call()
     assert not (results / "scores.csv").exists()
+
+
+def test_a_second_process_is_refused_while_the_first_one_lives(project):
+    first = flow.Sweep(ASKED, workflow())
+    with pytest.raises(
+        SystemExit, match=f"process {os.getpid()} is already working on suite smoke"
+    ):
+        flow.Sweep(ASKED, workflow())
+    first.lock.close()
+    call()
+
+
+def test_a_report_does_not_stand_for_the_runs_that_it_lacks(project):
+    assert set(call().targets) > set(call().receipts)
 
 
 def test_lines_that_come_with_every_job_are_not_shown():
