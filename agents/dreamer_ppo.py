@@ -32,6 +32,8 @@ from agents import base
 from agents.parts import imagination, ppo
 from suites.records import Record
 
+__all__ = ["Agent", "Config"]
+
 Weights = list[tuple[Tensor, Tensor]]
 Terms = dict[str, Tensor]
 
@@ -178,10 +180,12 @@ class Agent(ppo.PPO):
         c, quirks = self.config, self.config.quirks
         shape = (c.horizon, len(start), 1)
         uniform = torch.rand(shape, generator=self.dreams, dtype=torch.float64)
-        play = imagination.imagine(self.model, self.actor, start, uniform.to(self.device))
+        # Nothing here has a gradient, so its weights are cast once and lose nothing.
+        with torch.autocast(self.device.type, self.dtype, self.dtype != torch.float32):
+            play = imagination.imagine(self.model, self.actor, start, uniform.to(self.device))
+            reward, alive = self.judge(play)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not quirks.inert):
             value = self.critic(play.latent)[..., 0]
-        reward, alive = self.judge(play)
         fixed = value.detach()
         target = imagination.lambda_return(reward, c.discount * alive, fixed, c.imagined_lam)
         guess = value[1:] if quirks.late_value else value[:-1]
@@ -193,10 +197,10 @@ class Agent(ppo.PPO):
     @torch.no_grad()
     def judge(self, play: imagination.Play) -> tuple[Float[Tensor, "L N"], Float[Tensor, "L N"]]:
         """Returns the rewards of imagined play and the probabilities that it goes on."""
-        reward = self.model.reward(play.asked(self.config.quirks.late_reward))[..., 0]
+        reward = self.model.reward(play.asked(self.config.quirks.late_reward))[..., 0].float()
         if not self.config.continue_scale:
             return reward, torch.ones_like(reward)
-        return reward, self.model.proceed(play.asked(False))[..., 0].sigmoid()
+        return reward, self.model.proceed(play.asked(False))[..., 0].float().sigmoid()
 
     # What the published program does to PPO
 

@@ -1,0 +1,120 @@
+"""Small agents and made-up rollouts, for tests of agents.
+
+Shapes: B streams, R rows, H W C image.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+import agents
+
+SHAPE, ACTIONS = (36, 36, 1), 3  # The smallest image that the encoder takes.
+SMALL = {
+    "view.size": list(SHAPE[:2]),
+    "view.stack": SHAPE[2],
+    "training.streams": 3,
+    "training.length": 12,
+    "training.epochs": 2,
+    "training.minibatches": 2,
+    "features": 16,
+    "precision": "float32",
+}
+
+Rows = dict[str, np.ndarray]
+World = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Images and actions to rewards.
+
+
+def small(name: str, *blocks: str, seed: int = 0, **changes: Any) -> Any:
+    """Returns a small agent; `quirks__inert=True` sets quirks.inert."""
+    sets = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
+    config = agents.configure(name, "none", blocks, sets)
+    return built(name, config, SHAPE, ACTIONS, seed)
+
+
+def built(name: str, config: Any, shape: tuple[int, int, int], actions: int, seed: int) -> Any:
+    obs_space = spaces.Dict({"image": spaces.Box(0, 255, shape, np.uint8)})
+    return agents.load(name).Agent(obs_space, spaces.Discrete(actions), config, seed, "cpu")
+
+
+def made_up(
+    streams: int, count: int, rng: np.random.Generator, shape: tuple[int, int, int] = SHAPE
+) -> Rows:
+    """Returns R rows of random images and rewards, with terminals, truncations and resets."""
+    size = (streams, count)
+    first, last = np.zeros(size, bool), np.zeros(size, bool)
+    for row in range(count):
+        first[:, row] = last[:, row - 1] if row else True
+        last[:, row] = (rng.random(streams) < 0.2) & ~first[:, row]
+    reward = np.where(first, 0, rng.normal(size=size)).astype(np.float32)
+    return {
+        "image": rng.integers(0, 256, (*size, *shape), np.uint8),
+        "reward": reward,
+        "is_first": first,
+        "is_last": last,
+        "is_terminal": last & (rng.random(size) < 0.5),
+    }
+
+
+def answered(agent: Any, rows: Rows, rng: np.random.Generator, world: World | None = None) -> Rows:
+    """Returns the rows with the agent's actions, and the world's rewards for them."""
+    batch: Rows = {name: array.copy() for name, array in rows.items()}
+    count = rows["image"].shape[1]
+    for row in range(count):
+        obs = {name: batch[name][:, row] for name in rows}
+        _, action, extra = agent.policy((), obs, "train", rng)
+        for name, array in {"action": action, **extra}.items():
+            batch.setdefault(name, np.zeros(rows["reward"].shape, array.dtype))[:, row] = array
+        if world and row + 1 < count:
+            reward = world(obs["image"], action)
+            batch["reward"][:, row + 1] = np.where(batch["is_first"][:, row + 1], 0, reward)
+    return batch
+
+
+def rollout(agent: Any, rng: np.random.Generator, world: World | None = None) -> Rows:
+    """Returns a rollout of the size that the agent asks for."""
+    training = agent.config.training
+    return answered(agent, made_up(training.streams, training.length + 1, rng), rng, world)
+
+
+def updates(agent: Any) -> int:
+    """Returns how many updates a rollout owes."""
+    return agent.config.training.epochs * agent.config.training.minibatches
+
+
+def learn(agent: Any, batch: Rows, progress: float = 0.5) -> None:
+    """Takes all the updates that a rollout owes."""
+    for _ in range(updates(agent)):
+        agent.train((), batch, progress)
+
+
+def opened(agent: Any, batch: Rows, progress: float = 0.5) -> tuple[dict[str, Tensor], Tensor]:
+    """Returns the losses of the first minibatch, with their graph, and its transitions."""
+    data = {name: torch.from_numpy(array) for name, array in batch.items()}
+    agent.begin(data)
+    index = agent.minibatch()
+    losses, _ = agent.losses(data, index, progress)
+    return losses, index
+
+
+def trained(agent: Any, seed: int, rollouts: int = 2, progress: float = 0.5) -> list[np.ndarray]:
+    """Returns the parameters after some made-up rollouts."""
+    rng = np.random.default_rng(seed)
+    for _ in range(rollouts):
+        learn(agent, rollout(agent, rng), progress)
+    return [param.detach().numpy().copy() for param in agent.params]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Tells whether two trees are equal bit for bit, the types of their arrays included."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return type(one) is type(other) and one == other
