@@ -35,7 +35,8 @@ class Weights:
 
     def __str__(self) -> str:
         """Says which weights these are."""
-        return f"{self.name} weights" + (f", frame {self.frame:,}" if self.frame else "")
+        at = "" if self.frame is None else f", frame {self.frame:,}"
+        return f"{self.name} weights{at}"
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _latest(path: Path, run: config.RunConfig, asked: str | None) -> Weights:
     before = checkpoint.newest_first(folder)
     try:
         with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found = checkpoint.restore(folder)
     except ValueError:
         if checkpoint.newest_first(folder) == before:
