@@ -6,8 +6,10 @@ Nothing heavy is imported before the verb is known.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+Verbs = argparse._SubParsersAction
 
 EXAMPLES = """examples:
   reverie suites                                       what can be measured
@@ -64,16 +66,20 @@ class Parser(argparse.ArgumentParser):
         hint = nearest(seen[1], map(str, known)) if seen else ""
         self.exit(2, f"{self.prog}: {message}{hint}\nTry '{self.prog} --help'.\n")
 
-    def parse_args(self, words=None, namespace=None):
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
         """Refuses unknown options in the words of the verb that got them."""
-        args, rest = self.parse_known_args(words, namespace)
+        found, rest = self.parse_known_args(args, namespace)
         if rest:
-            verb = getattr(args, "parser", self)
+            verb = getattr(found, "parser", self)
             verb.error(f"unrecognized arguments: {' '.join(rest)}")
-        return args
+        return found
 
 
-def _verb(verbs, function, name: str, help: str, epilog: str = "") -> argparse.ArgumentParser:
+def _verb(
+    verbs: Verbs, function: Callable[..., int | None], name: str, help: str, epilog: str = ""
+) -> argparse.ArgumentParser:
     sub = verbs.add_parser(
         name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +88,7 @@ def _verb(verbs, function, name: str, help: str, epilog: str = "") -> argparse.A
     return sub
 
 
-def _run(verbs) -> None:
+def _run(verbs: Verbs) -> None:
     sub = _verb(
         verbs, run, "run", "train one agent on one game with one seed, or go on with that",
         "Repeat the command to go on after a stop or a kill. Exit codes: 0 finished, 1 failed,\n"
@@ -150,7 +156,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _follower(mode: str):
+def _follower(mode: str) -> Callable[[Path], None]:
     def start(folder: Path) -> None:
         if mode == "auto":
             from launch import tracking
@@ -176,10 +182,10 @@ def _positive(text: str) -> int:
 _natural.__name__, _positive.__name__ = "whole number from 0", "whole number from 1"
 
 
-def _evaluate(verbs) -> None:
+def _evaluate(verbs: Verbs) -> None:
     sub = _verb(
-        verbs, evaluate, "evaluate", "play episodes with a run's agent, beside measured random play",
-        "The run may still be going on: nothing of it is touched, and its newest checkpoint plays.\n"
+        verbs, evaluate, "evaluate", "play episodes with a run's agent beside random play",
+        "The run may still be going on: nothing of it is touched, its newest checkpoint plays.\n"
         "The result is also kept in RUN/evaluations/. Equal seeds give equal results.\n\n"
         "  reverie evaluate runs/demo/ppo/pong/0 --episodes 50 --greedy\n"
         "  reverie evaluate runs/demo/ppo/pong/0 --weights best --seed 1",
@@ -228,10 +234,10 @@ def _how(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
 
 
-def _play(verbs) -> None:
+def _play(verbs: Verbs) -> None:
     sub = _verb(
         verbs, play, "play", "show a run's agent playing, as a video or in a window",
-        "Every frame of the emulator is shown, in its colours, at its 60 frames a second; the agent\n"
+        "Every frame of the emulator is shown, in its colours, at 60 frames a second; the agent\n"
         "sees what its view says. Games are whole; short ones follow each other for 10 seconds.\n\n"
         "  reverie play runs/demo/ppo/pong/0\n"
         "  reverie play runs/demo/ppo/pong/0 --window --greedy",
@@ -262,7 +268,7 @@ def play(args: argparse.Namespace) -> int:
     return 0
 
 
-def _suites(verbs) -> None:
+def _suites(verbs: Verbs) -> None:
     sub = _verb(verbs, list_suites, "suites", "list the suites, or show one in full")
     sub.add_argument("suite", nargs="?", help="name of a suite")
 
@@ -274,7 +280,7 @@ def list_suites(args: argparse.Namespace) -> None:
     print(listing.suites(args.suite))
 
 
-def _agents(verbs) -> None:
+def _agents(verbs: Verbs) -> None:
     sub = _verb(verbs, list_agents, "agents", "list the agents, or show one in full")
     sub.add_argument("agent", nargs="?", help="name of an agent")
 
@@ -286,7 +292,7 @@ def list_agents(args: argparse.Namespace) -> None:
     print(listing.agents(args.agent))
 
 
-def _report(verbs) -> None:
+def _report(verbs: Verbs) -> None:
     sub = _verb(verbs, report, "report", "make a suite's tables, figures and report.html")
     sub.add_argument("suite", help="name of a suite")
     sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
@@ -305,7 +311,7 @@ def report(args: argparse.Namespace) -> None:
     print(making.build(suite, root / "results", root / "runs", args.partial, args.agents))
 
 
-def _sync(verbs) -> None:
+def _sync(verbs: Verbs) -> None:
     sub = _verb(verbs, sync, "sync", "bring run files to MLflow; what is there is left alone")
     sub.add_argument("targets", nargs="*", help="suites or run folders (default: all of runs/)")
     sub.add_argument("--follow", action="store_true", help="go on until interrupted")
@@ -318,7 +324,7 @@ def sync(args: argparse.Namespace) -> int:
     return tracking.main(args)
 
 
-def _export(verbs) -> None:
+def _export(verbs: Verbs) -> None:
     sub = _verb(verbs, export, "export", "write a run's metrics for another program")
     sub.add_argument("run", type=Path, help="a run folder")
     sub.add_argument("--tensorboard", action="store_true", required=True)
