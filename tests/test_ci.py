@@ -55,7 +55,7 @@ def test_a_missing_browser_is_installed(path):
 
 
 def test_another_browser_of_the_kind_will_do(path):
-    command(path / "google-chrome")
+    command(path / "chromium-browser")
     command(path / "apt-get", APT)
     assert run(path)[2] == []
 
