@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 Verbs = argparse._SubParsersAction
 
@@ -25,12 +26,19 @@ EXAMPLES = """examples:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs a verb and returns the exit code; bad input is one message and code 2."""
-    args = parser().parse_args(words)
+    top = parser()
+    if not (sys.argv[1:] if words is None else words):
+        top.print_help(sys.stderr)
+        return 2
+    args = top.parse_args(words)
     try:
         return args.verb(args) or 0
     except ValueError as error:
         print(f"reverie {args.name}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"reverie {args.name}: interrupted", file=sys.stderr)
+        return 130  # As shells count: 128 + SIGINT.
     except BrokenPipeError:  # The reader of our output has gone: `reverie suites | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -53,18 +61,40 @@ def parser() -> argparse.ArgumentParser:
 class Parser(argparse.ArgumentParser):
     """Answers an unknown verb or option with the nearest one that exists."""
 
-    def error(self, message: str) -> None:
+    words: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
         """Prints one message and leaves with code 2."""
         import re
 
+        seen = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s'=]+)", message)
+        if seen:
+            message += self._nearest(seen[1])
+        elif "required" in message:  # Perhaps because its name is misspelt.
+            message += "".join(map(self._unknown, self.words))
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+    def _nearest(self, word: str) -> str:
         from suites.records import nearest
 
-        known = [text for action in self._actions for text in action.option_strings]
-        for action in self._actions:
-            known += list(action.choices) if action.choices else []
-        seen = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s']+)", message)
-        hint = nearest(seen[1], map(str, known)) if seen else ""
-        self.exit(2, f"{self.prog}: {message}{hint}\nTry '{self.prog} --help'.\n")
+        choices = [choice for action in self._actions for choice in action.choices or ()]
+        return nearest(word, [*self._option_string_actions, *map(str, choices)])
+
+    def _unknown(self, word: str) -> str:
+        name = word.partition("=")[0]
+        if name == "--set":
+            return "; --set takes every word up to the next option"
+        known = any(option.startswith(name) for option in self._option_string_actions)
+        if known or not name.startswith("--"):
+            return ""
+        return f"; {name} is unknown" + self._nearest(name)
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Remembers the words for a message about them."""
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def parse_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -93,7 +123,14 @@ def _run(verbs: Verbs) -> None:
         verbs, run, "run", "train one agent on one game with one seed, or go on with that",
         "Repeat the command to go on after a stop or a kill. Exit codes: 0 finished, 1 failed,\n"
         "2 refused, 75 stopped with a checkpoint. Stop it with Ctrl-C, SIGTERM, SIGUSR2 or by\n"
-        "creating a file named 'stop' in its folder.",
+        "creating a file named 'stop' in its folder.\n\n"
+        "  reverie run ppo --suite demo --game pong --seed 0\n"
+        "      a run of the suite: in runs/demo/ppo/pong/0, with a receipt in results/\n"
+        "  reverie run dreamer_ppo --block aux --suite demo --game pong --seed 0\n"
+        "      with settings that have a name (`reverie agents dreamer_ppo` lists them)\n"
+        "  reverie run ppo --suite demo --game pong --seed 7 --frames 20_000 \\\n"
+        "      --set learning_rate=1.0e-4 training.streams=4\n"
+        "      a debug run: in runs/debug/, and in none of the suite's results",
     )  # fmt: skip
     sub.add_argument("agent", help="name of an agent (see `reverie agents`)")
     sub.add_argument("--suite", required=True, help="whose task and budget (see `reverie suites`)")

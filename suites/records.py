@@ -53,12 +53,13 @@ def build(model: type[R], data: Any, where: str) -> R:
 def nearest(word: Any, choices: Iterable[str]) -> str:
     """Returns "; did you mean 'pong'?", or nothing where no choice looks like the word.
 
-    A choice looks like it when most letters agree in order, or when the word is one of its parts:
-    'invaders' means 'space_invaders'.
+    A choice looks like it when most letters agree in order, when it has the same letters ('rnu'
+    means 'run'), or when the word is one of its parts ('invaders' means 'space_invaders').
     """
     plain = {choice.lower(): choice for choice in choices}
     said = str(word).lower()
     found = difflib.get_close_matches(said, list(plain), n=1, cutoff=SIMILAR)
+    found += [choice for choice in plain if sorted(choice) == sorted(said)]
     found += [choice for choice in plain if f"_{said}_" in f"_{choice.replace('.', '_')}_"]
     return f"; did you mean {plain[found[0]]!r}?" if found else ""
 
