@@ -1,0 +1,80 @@
+"""Catch: the rules of the game that every other test rests on."""
+
+import numpy as np
+import pytest
+
+from suites import games, seeding
+from suites.catch import BALL, HEIGHT, PADDLE, WIDTH, Catch
+from tests.suites import worlds
+
+
+def catch(seed: int = 0, rgb: bool = False) -> Catch:
+    return Catch(rgb, seeding.generator("catch", seed))
+
+
+def seen(image: np.ndarray) -> tuple[int, int]:
+    """Returns the first column of ball and paddle of a (40, 40) image."""
+    return int(image[:-BALL].any(0).argmax()), int(image[-1].argmax())
+
+
+def test_who_follows_the_ball_always_catches_it():
+    vector = worlds.make("catch", envs=8, size=(HEIGHT, WIDTH), stack=1, pooling=1)
+    row, points = vector.step(np.zeros(8, int)), []
+    while len(points) < 80:
+        columns = np.array([seen(image[..., 0]) for image in row["image"]])
+        gap = columns[:, 0] - columns[:, 1]
+        action = np.where(gap <= -BALL, 1, np.where(gap >= PADDLE, 2, 0))
+        row = vector.step(action)
+        points += row["points"][row["over"]].tolist()
+    assert set(points) == {1.0}
+
+
+def test_random_play_scores_what_the_table_says():
+    vector = worlds.make("catch", envs=64, size=(1, 1), stack=1, noops=(0, 0))
+    points = []
+    for action in worlds.random_actions(vector, 132):
+        row = vector.step(action)
+        points += row["points"][row["over"]].tolist()
+    error = np.std(points) / len(points) ** 0.5
+    assert len(points) == 64 * 12
+    assert np.mean(points) == pytest.approx(games.load("catch").random, abs=4 * error)
+
+
+def test_the_ball_falls_a_pixel_a_frame_and_the_game_ends_at_the_bottom():
+    game = catch()
+    for row in range(HEIGHT - BALL):
+        assert (game.row, game.over()) == (row, False)
+        points = game.act(0)
+        assert (points == 0) == (row < HEIGHT - BALL - 1)
+    assert game.over()
+    assert game.act(0) == 0.0, "nothing happens after the end"
+
+
+@pytest.mark.parametrize("offset", range(-4, 9))
+def test_a_ball_is_caught_where_it_touches_the_paddle(offset):
+    game = catch()
+    game.row, game.paddle = HEIGHT - BALL - 1, 10
+    game.column = 10 + offset
+    assert game.act(0) == (1.0 if -BALL < offset < PADDLE else -1.0)
+
+
+def test_the_paddle_stays_on_the_screen():
+    for action, edge in [(1, 0), (2, WIDTH - PADDLE)]:
+        game = catch()
+        for _ in range(HEIGHT):
+            game.act(action)
+        assert game.paddle == edge
+
+
+def test_balls_fall_from_every_column():
+    game, columns = catch(), []
+    for _ in range(1000):
+        game.reset()
+        columns.append(game.column)
+    assert {*columns} == {*range(WIDTH - BALL + 1)}
+
+
+def test_colour_and_gray_show_the_same():
+    gray, colour = catch().screen(), catch(rgb=True).screen()
+    assert gray.sum() == 255 * (BALL * BALL + BALL * PADDLE)
+    assert np.array_equal(colour, np.repeat(gray[..., None], 3, -1))
