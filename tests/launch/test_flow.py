@@ -123,3 +123,4 @@ def test_the_local_profile_runs_as_many_at_once_as_there_are_devices(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
     profile = yte.process_yaml((repository / "local/config.yaml").read_text(), require_use_yte=True)
     assert profile.get("resources") == limit
+    assert ("set-threads" in profile) == bool(limit)
