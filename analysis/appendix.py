@@ -31,7 +31,9 @@ def covered(found: Evidence) -> Markup:
             ]
             for row in missing.itertuples()
         ]
-        parts.append(page.element("h3", f"{len(missing)} runs without a score, and why"))
+        parts.append(
+            page.element("h3", f"{figures.counted(len(missing), 'run')} without a score, and why")
+        )
         parts.append(page.table(["Run", "Status", "Came to", "Reason"], lines, "text reasons"))
         words = [(name, coverage.STATUSES[name]) for name in missing["status"].unique()]
         parts.append(page.facts(words))

@@ -139,6 +139,8 @@ def left_out(table: "pd.DataFrame") -> list[str]:
     """Returns one line for each cell without a receipt that counts: name, status, reason."""
     rows = table[~table["status"].isin(SCORED)]
     return [
-        f"{row.agent}/{row.game}/{row.seed}: {row.status} at frame {row.frame:,}: {row.reason}"
+        f"{row.agent}/{row.game}/{row.seed}: {row.status}"
+        + (f" at frame {row.frame:,}" if row.frame else "")
+        + f": {row.reason}"
         for row in rows.itertuples()
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import aggregates, curves, files
+from analysis import curves, files
 from suites import games, windows
 from suites.suite import Suite
 
@@ -96,8 +96,8 @@ def curve_words(found: Evidence) -> str:
     return f"{said}{few}."
 
 
-def interval_words(found: Evidence) -> str:
-    """Says what an interval of an aggregate shows."""
+def interval_words(found: Evidence, resamples: int) -> str:
+    """Says what an interval of an aggregate or a profile shows."""
     engines: Mapping[str, str] = {
         "rliable": "rliable",
         "bootstrap": "this project's own engine, as runs are missing",
@@ -105,7 +105,7 @@ def interval_words(found: Evidence) -> str:
     }
     used = [engines[name] for name in sorted(found.aggregates["engine"].unique(), reverse=True)]
     return (
-        f"Intervals: 95% stratified bootstrap over seeds, {aggregates.RESAMPLES:,} resamples "
+        f"Intervals: 95% stratified bootstrap over seeds, {resamples:,} resamples "
         f"({'; '.join(used)})."
     )
 

@@ -71,7 +71,7 @@ def curves(found: Mapping[str, Sequence[Curve]], lines: aggregates.Scales, capti
     )
     panels = list(grid.flat)
     for ax, (game, ones) in zip(panels, found.items(), strict=False):
-        draw_curves(ax, game, ones, lines[game])
+        draw_curves(ax, game, ones, lines[game], small=columns > 3)
     for ax in panels[len(found) :]:
         ax.set_visible(False)
     for ax in panels[::columns]:
@@ -84,21 +84,39 @@ def curves(found: Mapping[str, Sequence[Curve]], lines: aggregates.Scales, capti
 
 
 def draw_curves(
-    ax: Axes, game: str, ones: Sequence[Curve], scale: tuple[float | None, float | None]
+    ax: Axes,
+    game: str,
+    ones: Sequence[Curve],
+    scale: tuple[float | None, float | None],
+    small: bool = False,
 ) -> None:
-    """Draws one game's panel; its title says how many seeds each agent has."""
+    """Draws one game's panel; its title says how many seeds each agent has.
+
+    Args:
+        ax: Where.
+        game: Which.
+        ones: The agents' curves.
+        scale: Random and human score.
+        small: Whether many panels share the page.
+    """
     for one in ones:
         _draw_curve(ax, one)
-    ax.set_title(title(game), loc="left", fontweight="bold")
-    ax.set_title(f"n = {span([one.runs for one in ones])}", loc="right", fontsize=7)
+    number = f"n = {span([one.runs for one in ones])}"
+    if small:  # Beside a long name there is no room.
+        ax.set_title(title(game), fontsize=6.5, fontweight="bold", pad=3)
+        ax.text(0.04, 0.97, number, transform=ax.transAxes, fontsize=5.5, va="top")
+    else:
+        ax.set_title(title(game), loc="left", fontweight="bold")
+        ax.set_title(number, loc="right", fontsize=7)
     if ones:
         step = ones[0].frames[0]  # half a bin
         ax.set_xlim(0, ones[0].frames[-1] + step)
-    _levels(ax, scale)
-    ax.xaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+    _levels(ax, scale, 5 if small else 6)
+    ax.xaxis.set_major_locator(MaxNLocator(2 if small else 4, steps=STEPS))
+    ax.yaxis.set_major_locator(MaxNLocator(3 if small else 5, steps=STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    ax.tick_params(labelsize=6 if small else None)
     ax.grid(axis="y", alpha=0.25, color=plt.rcParams["text.color"])
     sns.despine(ax=ax)
 
@@ -115,7 +133,7 @@ def _draw_curve(ax: Axes, one: Curve) -> None:
         ax.plot(one.frames[alone], one.mean[alone], look.marker, color=look.color, markersize=3)
 
 
-def _levels(ax: Axes, scale: tuple[float | None, float | None]) -> None:
+def _levels(ax: Axes, scale: tuple[float | None, float | None], size: float) -> None:
     low, high = ax.get_ylim()
     room = 0.15 * (high - low)
     ink = plt.rcParams["text.color"]
@@ -131,7 +149,7 @@ def _levels(ax: Axes, scale: tuple[float | None, float | None]) -> None:
     for name, level in shown:
         above = level < high - 0.12 * (high - low)
         ax.annotate(
-            name, (1, level), xycoords=("axes fraction", "data"), fontsize=6, alpha=0.8,
+            name, (1, level), xycoords=("axes fraction", "data"), fontsize=size, alpha=0.8,
             xytext=(0, 1 if above else -1.5), textcoords="offset points", ha="right",
             va="bottom" if above else "top",
         )  # fmt: skip
@@ -298,7 +316,12 @@ def seeds(count: str) -> str:
 
 def behind(games: int, count: str) -> str:
     """Returns '2 games × 5 seeds'."""
-    return f"{games} game{'' if games == 1 else 's'} × {seeds(str(count).replace('-', '–'))}"
+    return f"{counted(games, 'game')} × {seeds(str(count).replace('-', '–'))}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Returns '1 run' or '5 runs'."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _caption(figure: Figure, caption: str) -> None:

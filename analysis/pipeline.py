@@ -109,21 +109,22 @@ def figures(suite: Suite, results: Path) -> list[Path]:
     found, folder = evidence.read(suite, results), results / suite.name / "figures"
     scale, told = evidence.scales(suite), evidence.score_words(suite)
     drawn = found.game_curves()
-    words = f"{evidence.curve_words(found)} Suite {suite.name}."
+    curve_words = f"{evidence.curve_words(found)} Suite {suite.name}."
     with drawing.theme():
-        paths = drawing.save(drawing.curves(drawn, scale, words), folder / "curves")
+        paths = drawing.save(drawing.curves(drawn, scale, curve_words), folder / "curves")
         if found.aggregates.empty:
             why = evidence.not_normalised(suite) or "No run has a score yet."
             both = [drawing.blank(why), drawing.blank(why)]
         else:
-            told = f"{told} {evidence.interval_words(found)}"
+            counts = (aggregates.RESAMPLES, aggregates.PROFILE_RESAMPLES)
+            words = [f"{told} {evidence.interval_words(found, count)}" for count in counts]
             both = [
-                drawing.intervals(found.aggregates, told),
-                drawing.profiles(found.profiles, found.aggregates, told),
+                drawing.intervals(found.aggregates, words[0]),
+                drawing.profiles(found.profiles, found.aggregates, words[1]),
             ]
         for figure, name in zip(both, FIGURES[1:], strict=True):
             paths += drawing.save(figure, folder / name)
         for game, ones in drawn.items():
-            figure = drawing.curves({game: ones}, scale, words)
+            figure = drawing.curves({game: ones}, scale, curve_words)
             paths += drawing.save(figure, folder / "games" / game)
     return paths

@@ -86,7 +86,10 @@ def aggregate(found: Evidence) -> Markup:
                      "as bars: the interval. A hollow mark has none."),
         page.table(head, rows, "text"),
         page.element("div", *drawn, cls="panels four"),
-        _small(f"{evidence.score_words(found.suite)} {evidence.interval_words(found)} {why}"),
+        _small(
+            f"{evidence.score_words(found.suite)} "
+            f"{evidence.interval_words(found, aggregates.RESAMPLES)} {why}"
+        ),
     )  # fmt: skip
 
 
@@ -180,7 +183,7 @@ def games(found: Evidence) -> Markup:
     parts = [
         _small(
             f"Score window: {evidence.window_words(found.suite)}. Mean over seeds, its 95% "
-            "bootstrap interval, seeds with a score of seeds expected, and episodes behind it."
+            "bootstrap interval, seeds with a score / seeds expected, and episodes (ep.) in all."
         ),
         _per_game(found, "score"),
     ]
@@ -215,7 +218,7 @@ def _score(row: object, column: str, found: Evidence) -> Markup:
         episodes = f"{row.evaluation_episodes} episodes"
         return Markup(said + page.element("span", episodes, cls="n"))
     ends = f"[{tables.number(row.low, value)}, {tables.number(row.high, value)}]"
-    behind = f"{row.seeds} of {len(found.suite.seeds)} seeds, {row.episodes} ep."
+    behind = f"{row.seeds}/{len(found.suite.seeds)} seeds, {row.episodes} ep."
     return Markup(
         said
         + page.element("span", "one seed" if math.isnan(row.low) else ends, cls="range")

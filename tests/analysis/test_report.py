@@ -48,6 +48,7 @@ def test_a_partial_report_says_what_is_missing_and_why(partial_text):
     assert "8 finished, 1 running, 1 killed, 1 failed, 1 missing" in partial_text
     assert "loss/policy is nan &lt;after&gt; 3 &amp; 4" in partial_text
     assert "20,000 of 40,000 frames" in partial_text
+    assert "4 runs without a score, and why" in partial_text
 
 
 def test_a_report_is_one_file_that_loads_nothing(partial_text):
@@ -77,7 +78,7 @@ def test_every_number_stands_beside_its_window_seeds_and_interval(whole_text):
         assert "last_of_4_bins (training episodes that ended in frames 30,000 to 40,000)" in part
     assert "10.5<span" in text
     assert "[10.0, 11.0]" in text
-    assert "2 of 2 seeds, 52 ep." in text
+    assert "2/2 seeds, 52 ep." in text
     assert "2 games × 2 seeds" in text
 
 
@@ -97,7 +98,7 @@ def test_doubtful_numbers_are_said_at_the_top(whole, quick):
     path.write_text(json.dumps(told))
     top = build(whole).partition("<nav>")[0]
     assert "the receipt says 99 over 26 episodes, the run folder 10 over 26" in top
-    assert "1 runs were made with uncommitted changes" in top
+    assert "Made with uncommitted changes in the code: 1 of 8 runs." in top
 
 
 def test_one_seed_and_one_game_are_said_and_not_shown_as_certain(tmp_path, quick):
