@@ -114,8 +114,7 @@ def warnings(found: Evidence, origins: Sequence[provenance.Origin]) -> list[str]
     ]
     for agent in provenance.several_settings(origins):
         said.append(f"Runs of {agent} had different configurations under one label.")
-    if len(changed := found.scores[found.scores["dirty"]]):
-        said.append(
-            f"Made with uncommitted changes in the code: {len(changed)} of {len(found.scores)} runs."
-        )
+    if changed := int(found.scores["dirty"].sum()):
+        of = f"{changed} of {len(found.scores)} runs"
+        said.append(f"Made with uncommitted changes in the code: {of}.")
     return said
