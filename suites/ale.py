@@ -239,13 +239,20 @@ def layout(
 
 
 def reserve(size: int) -> IO[bytes]:
-    """Returns a file of `size` bytes, in memory where there is room; writing to it cannot fail."""
+    """Returns a nameless file of `size` bytes, in memory if there is room; it cannot run full."""
     with contextlib.suppress(OSError):
-        file = tempfile.TemporaryFile(dir="/dev/shm")  # noqa: SIM115 - the caller closes it.
+        return filled("/dev/shm", size)
+    return filled(None, size)
+
+
+def filled(folder: str | None, size: int) -> IO[bytes]:
+    """Returns a nameless file in a folder, its bytes all there."""
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller closes it.
+    try:
         os.posix_fallocate(file.fileno(), 0, size)
-        return file
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the same.
-    os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        file.close()
+        raise
     return file
 
 
