@@ -176,7 +176,6 @@ def require_honoured(game: str, task: Task, view: View, training: bool) -> None:
         f"view.size: saw {list(view.size)}; allowed is at most {list(SCREEN)}": large,
         "view.fire: saw true; allowed in training is false": training and view.fire,
     }
-    found = [f"  {problem}" for problem, is_so in problems.items() if is_so]
+    found = [f"- {problem}" for problem, is_so in problems.items() if is_so]
     if found:
-        lines = "\n".join(found)
-        raise ValueError(f"backend envpool cannot honour (backend ale can):\n{lines}")
+        raise ValueError("\n".join(["backend envpool cannot honour (backend ale can):", *found]))

@@ -47,14 +47,14 @@ def test_one_message_names_every_setting_that_cannot_be_honoured():
     )  # fmt: skip
     assert message.splitlines() == [
         "backend envpool cannot honour (backend ale can):",
-        "  task.pooling: saw 1; allowed is 2",
-        "  task.noops: saw [0, 30]; allowed is [1, n]",
-        "  task.cap: saw 1001; allowed are multiples of frame_skip (4) of at most 2147483646 agent "
+        "- task.pooling: saw 1; allowed is 2",
+        "- task.noops: saw [0, 30]; allowed is [1, n]",
+        "- task.cap: saw 1001; allowed are multiples of frame_skip (4) of at most 2147483646 agent "
         "steps",
-        "  task.quirks.stale_first_frame: saw true; allowed is false",
-        "  view.resize: saw 'bilinear'; allowed is 'area'",
-        "  view.size: saw [211, 64]; allowed is at most [210, 160]",
-        "  view.fire: saw true; allowed in training is false",
+        "- task.quirks.stale_first_frame: saw true; allowed is false",
+        "- view.resize: saw 'bilinear'; allowed is 'area'",
+        "- view.size: saw [211, 64]; allowed is at most [210, 160]",
+        "- view.fire: saw true; allowed in training is false",
     ]
 
 
@@ -74,7 +74,7 @@ def test_one_message_names_every_setting_that_cannot_be_honoured():
 )
 def test_a_setting_that_cannot_be_honoured_is_refused_alone(how, name):
     first, *others = refusal(**how).splitlines()[1:]
-    assert first.startswith(f"  {name}: saw ") and not others
+    assert first.startswith(f"- {name}: saw ") and not others
 
 
 @pytest.mark.parametrize(
