@@ -84,6 +84,8 @@ def test_the_same_starts_are_played_whatever_the_agent_and_its_policy(run: Path)
     lengths = sampled["measured"]["lengths"]  # Of Catch: from the no-ops alone, one game each.
     assert greedy["measured"]["lengths"] == lengths
     assert sampled["measured_random"]["lengths"] == lengths
+    _, other = evaluate(rewrite(run, {"agent": "ppo+float32"}), episodes=8)
+    assert (other["agent"], other["measured"]["lengths"]) == ("ppo+float32", lengths)
 
 
 def test_the_policy_that_was_asked_for_plays(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
