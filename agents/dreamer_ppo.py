@@ -128,6 +128,8 @@ class Agent(ppo.PPO):
         weights = self.encoder.weights(self.dtype)
         latent = self.encoder(ppo.pick(data["image"], index), weights)
         losses, metrics = self.ppo_losses(data, index, latent)
+        if self.config.transition_scale:  # Its target moves with the features: watch their size.
+            metrics["train/latent"] = latent.detach().square().mean().sqrt()
         losses |= self.model_losses(data, index, latent, weights)
         if self.imagines(progress):
             start = self.start(data, index, latent, weights)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor
+from torch import Tensor, nn
 
 import agents
 
@@ -101,12 +101,27 @@ def opened(agent: Any, batch: Rows, progress: float = 0.5) -> tuple[dict[str, Te
     return losses, index
 
 
-def trained(agent: Any, seed: int, rollouts: int = 2, progress: float = 0.5) -> list[np.ndarray]:
-    """Returns the parameters after some made-up rollouts."""
+def trained(agent: Any, seed: int, rollouts: int = 2) -> None:
+    """Learns from some made-up rollouts."""
     rng = np.random.default_rng(seed)
     for _ in range(rollouts):
-        learn(agent, rollout(agent, rng), progress)
-    return [param.detach().numpy().copy() for param in agent.params]
+        learn(agent, rollout(agent, rng))
+
+
+def weights(part: nn.Module) -> list[np.ndarray]:
+    """Returns copies of a part's parameters."""
+    return [param.detach().numpy().copy() for param in part.parameters()]
+
+
+def reached(loss: Tensor, parts: dict[str, nn.Module]) -> set[str]:
+    """Returns the names of the parts that a loss has a gradient for, not just a graph."""
+    found = set()
+    for name, part in parts.items():
+        params = list(part.parameters())
+        gradients = torch.autograd.grad(loss, params, retain_graph=True, allow_unused=True)
+        if any(gradient is not None and gradient.any() for gradient in gradients):
+            found.add(name)
+    return found
 
 
 def same(one: Any, other: Any) -> bool:
