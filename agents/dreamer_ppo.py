@@ -192,9 +192,11 @@ class Agent(ppo.PPO):
         target = imagination.lambda_return(reward, c.discount * alive, fixed, c.imagined_lam)
         guess = value[1:] if quirks.late_value else value[:-1]
         loss = (imagination.weights(alive) * (guess - target).square()).mean()
+        mean = target.mean()
         if quirks.inert:  # A linear map may overflow in 128 steps, and it is only for the log.
-            loss, target = loss.nan_to_num(), target.nan_to_num()
-        return loss, target.mean()
+            largest = torch.finfo(loss.dtype).max
+            loss, mean = loss.nan_to_num(largest), mean.nan_to_num(largest)
+        return loss, mean
 
     @torch.no_grad()
     def judge(self, play: imagination.Play) -> tuple[Float[Tensor, "L N"], Float[Tensor, "L N"]]:
