@@ -151,6 +151,17 @@ def test_an_imagined_episode_that_ends_is_worth_no_more_than_its_reward():  # 00
     assert float(loss.detach()) == pytest.approx(share * (7 - 0.25) ** 2, rel=1e-4)
 
 
+def test_the_imagined_return_is_a_target_and_has_no_gradient():
+    agent = toys.small("dreamer_ppo", continue_scale=0.0, horizon=1, discount=0.9)
+    for part in (agent.critic.weight, agent.model.reward[-1].weight, agent.model.reward[-1].bias):
+        torch.nn.init.zeros_(part)
+    torch.nn.init.constant_(agent.critic.bias, 5.0)
+    # V = b everywhere and the target is 0.9 b: the slope is 2 (b - 0.9 b), not 2 (1 - 0.9)^2 b.
+    loss, target = agent.imagined_loss(torch.zeros(4, agent.config.features))
+    (slope,) = torch.autograd.grad(loss, agent.critic.bias)
+    assert (target.item(), slope.item()) == pytest.approx((4.5, 1.0), rel=1e-5)
+
+
 def test_bf16_imagination_agrees_with_float32():
     losses = []
     for kind in ("float32", "bfloat16"):
