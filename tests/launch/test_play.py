@@ -13,6 +13,7 @@ from agents import base
 from launch import play, trained, video
 from launch.picture import PANEL, Facts, Painter
 from suites import emulators, env
+from suites.game import RESET
 
 FACTS = Facts(score=3.0, lives=2, action="UP", second=65, note="")
 
@@ -138,6 +139,19 @@ def test_the_score_of_the_panel_is_the_points_so_far(finished: Path) -> None:
     assert {said.action for said in facts} == {"NOOP", "LEFT", "RIGHT"}
     first = facts.index(ends[0])
     assert {said.score for said in facts[: first - 1]} == {0.0}
+
+
+def test_points_of_no_op_frames_stand_in_no_score(finished: Path) -> None:
+    stage = unpainted(staged(finished)[0])
+    act = stage.emulator.act
+    stage.emulator.act = lambda action: act(action) + 100 * (stage.game.next == RESET)
+    facts = []
+    stage.painter.paint = lambda screen, said: facts.append(said)
+    lines = stage.play(600, lambda: None)
+    assert max(said.score for said in facts) >= 100, "there were such points"
+    assert [said.score for said in facts if said.note][:: play.HELD] == [
+        line["return"] for line in lines
+    ]
 
 
 def test_watching_an_emulator_changes_nothing_of_it() -> None:
