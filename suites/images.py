@@ -6,11 +6,13 @@ Shapes: h w screen, H W observation, C channels.
 """
 
 from collections.abc import Callable
-from math import gcd
+from math import ceil, gcd
 from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+BAND = 8  # Target rows; from about this size on, bands beat one block.
 
 Resize = Callable[[np.ndarray], np.ndarray]
 
@@ -39,17 +41,38 @@ class Area:
         """Prepares for a target of (H, W) pixels; the source may be of any shape."""
         self.size = size
         self.blocks: dict[tuple[int, int, int], tuple[int, np.ndarray]] = {}
+        self.cut: dict[int, list[tuple[slice, slice, np.ndarray]]] = {}
 
     def __call__(self, screen: np.ndarray) -> np.ndarray:
         """Resizes one (h, w) or (h, w, 3) uint8 screen."""
         height, width = screen.shape[:2]
-        image = screen.reshape(height, -1).astype(np.float32)
-        count, weight = self.block(height, self.size[0], 1)
-        image = np.matmul(weight.T, image.reshape(count, height // count, -1))
+        image = self.down(screen.reshape(height, -1).astype(np.float32))
         channels = screen.shape[2] if screen.ndim == 3 else 1
         count, weight = self.block(width, self.size[1], channels)
         image = image.reshape(self.size[0] * count, -1) @ weight
         return np.rint(image).astype(np.uint8).reshape(*self.size, *screen.shape[2:])
+
+    def down(self, image: np.ndarray) -> np.ndarray:
+        """Resizes the rows of (h, w * C) to (H, w * C), float32."""
+        count, weight = self.block(len(image), self.size[0], 1)
+        if len(weight) < BAND:
+            return np.matmul(weight.T, image.reshape(count, len(weight), -1))
+        # A block this large is mostly zeros: bands of target rows that read what they cover.
+        out = np.empty((self.size[0], image.shape[1]), np.float32)
+        for target, source, part in self.bands(len(image)):
+            np.matmul(part, image[source], out=out[target])
+        return out
+
+    def bands(self, height: int) -> list[tuple[slice, slice, np.ndarray]]:
+        """Returns target rows, source rows and (target, source) weights of each band."""
+        if height not in self.cut:
+            scale, weights = height / self.size[0], area_weights(height, self.size[0])
+            self.cut[height] = []
+            for first in range(0, self.size[0], BAND):
+                target = slice(first, min(first + BAND, self.size[0]))
+                source = slice(int(target.start * scale), ceil(target.stop * scale))
+                self.cut[height].append((target, source, weights[target, source].copy()))
+        return self.cut[height]
 
     def block(self, source: int, target: int, channels: int) -> tuple[int, np.ndarray]:
         """Returns how often the block repeats, and its (source * C, target * C) weights."""
