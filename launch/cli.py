@@ -167,12 +167,11 @@ def run(args: argparse.Namespace) -> int:
     """Trains one run."""
     # Before torch is imported, which reads it once.
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    import suites
-    from launch import config, session
+    from launch import config, plan, session
     from launch import run as running
 
     label = "+".join([args.agent, *args.block])
-    suite = suites.load(args.suite)
+    suite = plan.load(args.suite)
     wanted = config.resolve(
         suite, label, args.game, args.seed,
         frames=args.frames, backend=args.backend, sets=args.sets,

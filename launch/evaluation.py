@@ -58,7 +58,9 @@ def play(
         game, task, view, count, names, backend=backend, workers=workers, training=False
     )
     try:
-        found = collect(agent, world, episodes, policy, seeding.generator(*names, "policy"), between)
+        found = collect(
+            agent, world, episodes, policy, seeding.generator(*names, "policy"), between
+        )
     finally:
         world.close()
     for episode, line in enumerate(found):

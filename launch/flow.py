@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-import suites
 from launch import plan, tracking
 
 NOISE = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Rules claiming")
@@ -44,7 +43,7 @@ class Sweep:
         self.lock: IO[str] | None = None
         try:
             self.order = plan.order(asked)
-            self.suite = suites.load(self.order.suite)
+            self.suite = plan.load(self.order.suite)
             if workflow.is_main_process:
                 _quieten()
                 self._open(dry=workflow.output_settings.dryrun)

@@ -43,6 +43,7 @@ class Defaults(Record):
     """`launch/config.yaml`: a sweep where the command line does not say otherwise."""
 
     suite: str
+    backend: Literal["suite", "ale", "envpool"]  # Of every run here; suite: as its suite says.
     tracking: Literal["spool", "off"]
     rerun: Literal["nothing", "stale"]
     agents: dict[str, tuple[str, ...]]
@@ -91,6 +92,16 @@ def defaults() -> Defaults:
     return build(Defaults, read_yaml(path), str(path))
 
 
+def load(name: str) -> Suite:
+    """Returns a suite as it runs on this machine: with the backend of `launch/config.yaml`.
+
+    Raises:
+        ValueError: There is no such suite, or its file is wrong.
+    """
+    suite, backend = suites.load(name), defaults().backend
+    return suite if backend == "suite" else suite.model_copy(update={"backend": backend})
+
+
 def order(asked: dict[str, Any]) -> Order:
     """Reads what was given with `--config`.
 
@@ -104,7 +115,7 @@ def order(asked: dict[str, Any]) -> Order:
     words = known | {key: str(value) for key, value in asked.items() if key in known}
     if words["suite"].endswith(".yaml"):
         raise ValueError(f"--config suite: saw {words['suite']!r}; allowed are names of suites/")
-    suite = suites.load(words["suite"])
+    suite = load(words["suite"])
     chosen = _labels(asked.get("agents")) or base.agents.get(suite.name, base.agents["default"])
     _check(suite, chosen)
     return build(Order, words | {"agents": chosen}, "--config")
@@ -229,7 +240,7 @@ def _check(suite: Suite, labels: Sequence[str]) -> None:
 
 def _resolve(suite: str, *labels: str) -> None:
     """Checks agents' settings against their classes, and leaves at the first that is refused."""
-    one = suites.load(suite)
+    one = load(suite)
     for label in labels:
         try:
             config.resolve(one, label, one.games[0], one.seeds[0])

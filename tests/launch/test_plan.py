@@ -189,3 +189,16 @@ def test_planning_costs_neither_torch_nor_snakemake():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_local_backend_is_that_of_every_run_here(tmp_path, monkeypatch):
+    text = (plan.HERE / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("backend: suite ", "backend: envpool "))
+    monkeypatch.setattr(plan, "HERE", tmp_path)
+    here = plan.load("demo")
+    assert here.backend == "envpool"
+    run = config.resolve(here, "random", "pong", 0)
+    assert run.backend == "envpool"
+    assert not config.is_debug(run, here), "its receipt counts for the suite"
+    [planned, *_] = plan.survey(here, ["random"], tmp_path)
+    assert planned.hash == run.hash
