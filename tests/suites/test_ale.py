@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suites import ale
+from suites import ale, emulators
 from tests.suites import worlds
 
 HARD = {"sticky": 0.25, "noops": (0, 30), "cap": 150, "life_loss": True, "stack": 4}
@@ -100,6 +100,12 @@ def test_a_state_is_exact_in_another_process_with_other_workers(game, how):
     back.load(there.save())
     assert worlds.difference(worlds.play(back, actions[27:60]), wanted[:33]) == []
     there.close()
+
+
+def test_a_state_holds_the_random_numbers_of_the_console():
+    one, other = (emulators.make("pong", "minimal", False, seed) for seed in (1, 2))
+    assert np.array_equal(one.ram(), other.ram())
+    assert not np.array_equal(one.save()["console"], other.save()["console"])
 
 
 @pytest.mark.parametrize("call", ["step", "save", "load"])

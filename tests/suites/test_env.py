@@ -185,6 +185,15 @@ def test_an_environment_that_ends_alone_resets_alone(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_a_game_that_ends_in_the_step_of_its_cap_is_not_truncated(backend):
+    fire = [1] * 130
+    end = next(t for t, row in enumerate(worlds.expected("breakout", fire)) if row["over"][0])
+    vector = worlds.make("breakout", backend, cap=4 * end, size=(8, 8))
+    row = worlds.play(vector, np.array(fire[: end + 1])[:, None])[-1]
+    assert row["over"][0] and row["is_terminal"][0] and not row["truncated"][0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_episode_returns_are_raw_points_of_all_lives(backend):
     shaped = worlds.make("qbert", backend, reward="sign", life_loss=True, size=(8, 8))
     actions = np.random.default_rng(0).integers(6, size=400)
