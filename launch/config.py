@@ -125,12 +125,18 @@ def resolve(
 
     Raises:
         ValueError: a suite, game, agent, block, key or value that does not exist or is not
-            allowed; the message says what is, and the nearest.
+            allowed, or a setting that the backend cannot honour; the message says what is
+            allowed, and the nearest.
     """
     suite, parts = _checked(suite, label, game, frames, backend, sets)
     # Before the rest: it tells of everything that is wrong with the agent's settings at once.
     agents.configure(parts.agent, suite.name, parts.blocks, dict(parts.sets))
-    return build(RunConfig, _content(suite, parts, game, seed), "this run")
+    run = build(RunConfig, _content(suite, parts, game, seed), "this run")
+    if run.backend == "envpool":
+        from suites import envpool
+
+        envpool.require_honoured(run.game, run.task, run.view, training=True)
+    return run
 
 
 def light_hash(

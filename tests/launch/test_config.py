@@ -257,3 +257,9 @@ def test_a_configuration_that_cannot_be_read_is_refused(text, tmp_path):
         config.read(path)
     with pytest.raises(ValueError, match="cannot be read"):
         config.read(tmp_path / "none" / "config.json")
+
+
+def test_what_a_backend_cannot_honour_is_refused_before_a_folder_exists():
+    with pytest.raises(ValueError, match=r"task.noops: saw \[0, 30\]; allowed is \[1, n\]"):
+        config.resolve("atari100k", "ppo", "pong", 0, backend="envpool")
+    assert config.resolve("demo", "ppo", "pong", 0, backend="envpool").backend == "envpool"
