@@ -125,7 +125,8 @@ class PPO(torch_agent.TorchAgent):
         scales = self.scales(progress)
         norm = self.descend(sum(scales[name] * loss for name, loss in losses.items()), progress)
         metrics |= {f"loss/{name}": loss for name, loss in losses.items()}
-        self.accumulate(metrics | {"train/grad_norm": norm})
+        rate = torch.tensor(self.opt.param_groups[0]["lr"])
+        self.accumulate(metrics | {"train/grad_norm": norm, "train/learning_rate": rate})
         self.position += 1
         if self.position == self.config.training.epochs * self.config.training.minibatches:
             self.position, self.rollout, self.data = 0, {}, None
