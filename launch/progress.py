@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -59,7 +60,9 @@ class Progress:
             self.began = now, Counters(**vars(counters))
         if self.live and now - self.shown >= LIVE_S:
             self._clear()
-            line = f"{self.name}  {self.line(counters, now, doing)}"
+            # A line that wraps could not be wiped.
+            width = shutil.get_terminal_size().columns - 1
+            line = f"{self.name}  {self.line(counters, now, doing)}"[:width]
             self.out.write(line)
             self.out.flush()
             self.drawn, self.shown = len(line), now

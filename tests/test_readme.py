@@ -62,14 +62,6 @@ def test_the_commands_of_the_readme_work_in_their_order(checkout: Path) -> None:
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
 
 
-def test_the_readme_names_every_suite_and_agent() -> None:
-    import agents
-    import suites
-
-    for name in [*suites.names(), *agents.names()]:
-        assert f"`{name}`" in README, name
-
-
 def test_the_readme_shows_the_tree_as_it_is() -> None:
     tree = README.split("## Where things are")[1].split("```")[1]
     for line in tree.strip().splitlines():
