@@ -127,8 +127,9 @@ def test_a_suite_writes_out_every_value(name, tmp_path):
             suites.load(saved(tmp_path, json.dumps(data)))
 
 
-@every_suite
-def test_a_suite_gives_a_source_for_every_value(name):
+# Ours; a suite of somebody's own owes nobody a source.
+@pytest.mark.parametrize("name", ["atari100k", "atari57", "atari62", "demo", "seaquest", "smoke"])
+def test_a_suite_that_we_ship_gives_a_source_for_every_value(name):
     lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
     values = [
         number
