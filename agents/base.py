@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from gymnasium import spaces
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from suites.records import Record
 from suites.view import View
@@ -33,6 +33,55 @@ class Fresh(Record):
     minibatches: PositiveInt  # updates a pass
 
 
+class Uniform(Record):
+    """Windows of rows drawn from all that was played: Dreamer v3.
+
+    A batch is (batch, context + length) rows. Sequences may cross the ends of episodes; what the
+    policy kept with a row comes back for the context rows alone, and `train` answers with fresh
+    values of it for the others.
+    """
+
+    sampling: Literal["uniform"]
+    streams: PositiveInt  # environments that play side by side
+    prefill: NonNegativeInt  # agent steps of uniformly random actions before the policy acts
+    start: PositiveInt  # windows that there must be before the first update
+    ratio: PositiveFloat  # trained rows for every row that is played
+    batch: PositiveInt  # sequences of an update
+    length: PositiveInt  # trained rows of a sequence
+    context: NonNegativeInt  # rows before them; 0: the first trained row is flagged is_first
+    capacity: PositiveInt  # windows; the oldest go first
+    online: bool  # whether fresh rows are served once before anything is drawn
+    recent: float = Field(gt=0, le=1)  # newest share of the windows that is drawn from
+    latents: Literal["exact", "compact"]  # of the context: float32, or bfloat16
+    storage: Literal["memory", "mapped"]  # mapped: frames and latents in files of the run folder
+
+
+class Episodes(Record):
+    """Windows inside complete episodes: Dreamer v1 and v2.
+
+    A batch is (batch, length) rows, with `previous_action`: the action that led to a row, -1
+    where none did. The first row is flagged is_first, unless it continues the row's last batch.
+    """
+
+    sampling: Literal["episodes"]
+    streams: PositiveInt  # environments that play side by side
+    prefill: NonNegativeInt  # agent steps of uniformly random actions before the first update
+    prefill_episodes: NonNegativeInt  # complete episodes that there must be besides
+    pretrain: NonNegativeInt  # updates at the first time, besides those that are due
+    every: PositiveInt  # agent steps between two times
+    updates: PositiveInt  # each time
+    batch: PositiveInt  # sequences of an update
+    length: PositiveInt  # rows of a sequence
+    capacity: PositiveInt  # agent steps; whole episodes go, the oldest first
+    shortest: PositiveInt  # agent steps of an episode that is kept
+    # Where a window starts: uniform over all but the last possible start; or over all starts and
+    # `length` more, which all mean the last one, so that ends are seen more often.
+    starts: Literal["all_but_last", "ends_weighted"]
+    continued: bool  # whether a batch goes on where the last one ended, as truncated backprop
+    recent: float = Field(gt=0, le=1)  # newest share of the episodes that is drawn from
+    storage: Literal["memory", "mapped"]  # mapped: frames in files of the run folder
+
+
 class Idle(Record):
     """Nothing is learnt."""
 
@@ -40,7 +89,7 @@ class Idle(Record):
     streams: PositiveInt  # environments that play side by side
 
 
-Training = Annotated[Fresh | Idle, Field(discriminator="sampling")]
+Training = Annotated[Fresh | Uniform | Episodes | Idle, Field(discriminator="sampling")]
 
 
 class Config(Record):
@@ -91,8 +140,34 @@ class Agent(Protocol):
 
         Args:
             carry: recurrent state of training, opaque.
-            batch: arrays (B, T, ...). Fresh batches are the rollout and one overlapping row.
+            batch: arrays (B, T, ...), as the record of `training` says; good until the second
+                call after this one.
             progress: share of the budget that has been played, in [0, 1].
+
+        Returns:
+            The next carry, and what replay shall keep with the trained rows of the *previous*
+            batch, arrays (B, length, ...); nothing on the first call, or if nothing is kept.
+        """
+
+    def report(self, batch: Rows, rng: np.random.Generator) -> Tree:
+        """Returns pictures of what the agent makes of some rows; changes nothing.
+
+        Args:
+            batch: arrays (B, T, ...) as for `train`.
+            rng: the only source of randomness.
+
+        Returns:
+            `context`, how many rows were shown before imagination began; and uint8
+            (B, T, H, W, C): `true`, `posterior` (every row shown), `open_loop` (imagined from
+            the context on, with the actions that were taken). Nothing, if there is no model.
+        """
+
+    def dream(self, carry: Carry, steps: int, rng: np.random.Generator) -> Rows:
+        """Plays the policy inside the model from where a carry is; changes nothing.
+
+        Returns:
+            `image` (B, L, H, W, C) uint8, `action`, `reward` and `proceed`, the probability that
+            the episode goes on, (B, L) each. Nothing, if there is no model.
         """
 
     def metrics(self) -> dict[str, float]:

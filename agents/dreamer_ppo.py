@@ -29,7 +29,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from agents import base
-from agents.parts import imagination, ppo
+from agents.parts import imagination, ppo, returns
 from suites.records import Record
 
 __all__ = ["Agent", "Config"]
@@ -189,9 +189,9 @@ class Agent(ppo.PPO):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not quirks.inert):
             value = self.critic(play.latent)[..., 0]
         fixed = value.detach()
-        target = imagination.lambda_return(reward, c.discount * alive, fixed, c.imagined_lam)
+        target = returns.lambda_return(reward, c.discount * alive, fixed, c.imagined_lam)
         guess = value[1:] if quirks.late_value else value[:-1]
-        loss = (imagination.weights(alive) * (guess - target).square()).mean()
+        loss = (returns.weights(alive) * (guess - target).square()).mean()
         mean = target.mean()
         if quirks.inert:  # A linear map may overflow in 128 steps, and it is only for the log.
             largest = torch.finfo(loss.dtype).max

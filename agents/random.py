@@ -49,6 +49,14 @@ class Agent:
         """Is never called: sampling "none" owes no updates."""
         raise AssertionError("the random agent was asked to learn")
 
+    def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
+        """Returns nothing: there is no model."""
+        return {}
+
+    def dream(self, carry: base.Carry, steps: int, rng: np.random.Generator) -> base.Rows:
+        """Returns nothing: there is no model."""
+        return {}
+
     def metrics(self) -> dict[str, float]:
         """Returns nothing."""
         return {}

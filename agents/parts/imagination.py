@@ -3,9 +3,7 @@
 The model is deterministic and has no memory: what comes next is a linear function of the features
 and the action.
 
-Source: the model of MaximeSzymanski/PPODreaming ppo_dreaming_atari.py, with a continue head added;
-the lambda-return and the weights of Hafner et al. 2020, arXiv:1912.01603, equation 6, and Hafner
-et al. 2021, arXiv:2010.02193.
+Source: the model of MaximeSzymanski/PPODreaming ppo_dreaming_atari.py, with a continue head added.
 Shapes: N states, D features, A actions, J = D + A, L imagined steps.
 """
 
@@ -16,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from agents.parts import images, ppo
+from agents.parts import draws, images
 
 
 class Model(nn.Module):
@@ -91,35 +89,6 @@ def imagine(
     latent[0] = start
     for step in range(steps):
         logp = actor(latent[step]).log_softmax(-1)
-        action[step].scatter_(-1, ppo.choose(logp, uniform[step])[:, None], 1.0)
+        action[step].scatter_(-1, draws.choose(logp, uniform[step])[:, None], 1.0)
         latent[step + 1] = model.transition(torch.cat([latent[step], action[step]], -1))
     return Play(latent, action)
-
-
-def lambda_return(
-    reward: Float[Tensor, "L N"],
-    follow: Float[Tensor, "L N"],
-    value: Float[Tensor, "L+1 N"],
-    lam: float,
-) -> Float[Tensor, "L N"]:
-    """Returns what each state is worth, looking up to L steps ahead.
-
-    Y_h = r_h + c_h [(1 - lam) V_{h+1} + lam Y_{h+1}],  Y_L = V_L
-
-    Args:
-        reward: entry h is for the action taken in state h.
-        follow: discount times the probability that the episode survives that action.
-        value: of every state, the one after the last action included.
-        lam: 0 is one step, 1 sums all rewards and bootstraps at the end.
-    """
-    target = torch.empty_like(reward)
-    ahead = value[-1]
-    for step in reversed(range(len(reward))):
-        ahead = reward[step] + follow[step] * torch.lerp(value[step + 1], ahead, lam)
-        target[step] = ahead
-    return target
-
-
-def weights(alive: Float[Tensor, "L N"]) -> Float[Tensor, "L N"]:
-    """Returns the probability that a state is reached at all: products of those before it."""
-    return torch.cat([torch.ones_like(alive[:1]), alive[:-1]]).cumprod(0)

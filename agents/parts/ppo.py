@@ -16,7 +16,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from agents import base
-from agents.parts import images, returns, torch_agent
+from agents.parts import draws, images, returns, torch_agent
 
 
 class Config(base.Config):
@@ -96,7 +96,7 @@ class PPO(torch_agent.TorchAgent):
         logp = self.actor(features).log_softmax(-1)
         if mode == "greedy":
             return carry, logp.argmax(-1).cpu().numpy(), {}
-        action = draw(logp, rng)
+        action = draws.draw(logp, rng)
         if mode == "sampled":
             return carry, action.cpu().numpy(), {}
         chosen = logp.gather(-1, action[:, None])[:, 0]
@@ -242,18 +242,6 @@ class PPO(torch_agent.TorchAgent):
         super().load(state)
         self.position, self.data, self.cast = state["position"], None, None
         self.rollout = {k: self.tensor(v.copy()) for k, v in state["rollout"].items()}
-
-
-def draw(logp: Float[Tensor, "B A"], rng: np.random.Generator) -> Int[Tensor, " B"]:
-    """Draws one action a row by inverting the cumulative distribution at one uniform number."""
-    return choose(logp, torch.from_numpy(rng.random((len(logp), 1))).to(logp.device))
-
-
-def choose(logp: Float[Tensor, "B A"], uniform: Float[Tensor, "B 1"]) -> Int[Tensor, " B"]:
-    """Returns the actions at which the cumulative distribution passes numbers in [0, 1)."""
-    below = logp.double().exp().cumsum(-1) < uniform
-    # Rounding may leave the last sum below 1.
-    return below.sum(-1).clamp(max=logp.shape[-1] - 1)
 
 
 def pick(

@@ -3,7 +3,16 @@
 Index t holds the observation, the reward that came with it and the flags; the action after it
 leads to t + 1. A transition t -> t + 1 exists unless row t is the last of its episode.
 
-Shapes: B streams, R rows, R - 1 transitions.
+One recursion serves all lambda-returns; what differs is which reward and which discount belong to
+a state, with s_0 .. s_L the states, r_k predicted at s_k as the reward of arriving there:
+
+    arrival (Dreamer v1, v2)    V(s_k) holds r_k:       reward r[:-1], follow d[:-1]
+    departure (Dreamer v3)      V(s_k) does not:        reward r[1:],  follow c[1:]
+    replay (Dreamer v3)         departure, on data:     lam (1 - last[1:]) instead of lam
+
+Source: Hafner et al. 2020, arXiv:1912.01603, equation 6; Hafner et al. 2021, arXiv:2010.02193;
+danijar/dreamerv3@e3f0224.
+Shapes: B streams, R rows, R - 1 transitions, L imagined steps, N imagined plays.
 """
 
 import torch
@@ -46,3 +55,32 @@ def gae(
         ahead = delta[:, t] + decay[:, t] * ahead
         advantage[:, t] = ahead
     return advantage
+
+
+def lambda_return(
+    reward: Float[Tensor, "L N"],
+    follow: Float[Tensor, "L N"],
+    value: Float[Tensor, "L+1 N"],
+    lam: float | Float[Tensor, "L N"],
+) -> Float[Tensor, "L N"]:
+    """Returns what each state is worth, looking up to L steps ahead; gradients flow.
+
+    Y_h = r_h + c_h [(1 - lam_h) V_{h+1} + lam_h Y_{h+1}],  Y_L = V_L
+
+    Args:
+        reward: entry h is for the action taken in state h.
+        follow: discount times the probability that the episode survives that action.
+        value: of every state, the one after the last action included.
+        lam: 0 is one step, 1 sums all rewards and bootstraps at the end.
+    """
+    mix = lam if isinstance(lam, Tensor) else torch.full_like(reward, lam)
+    target, ahead = [], value[-1]
+    for step in reversed(range(len(reward))):
+        ahead = reward[step] + follow[step] * torch.lerp(value[step + 1], ahead, mix[step])
+        target.append(ahead)
+    return torch.stack(target[::-1])
+
+
+def weights(alive: Float[Tensor, "L N"]) -> Float[Tensor, "L N"]:
+    """Returns the probability that a state is reached at all: products of those before it."""
+    return torch.cat([torch.ones_like(alive[:1]), alive[:-1]]).cumprod(0)

@@ -49,6 +49,14 @@ class TorchAgent:
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
+    def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
+        """Returns nothing: no model."""
+        return {}
+
+    def dream(self, carry: base.Carry, steps: int, rng: np.random.Generator) -> base.Rows:
+        """Returns nothing: no model."""
+        return {}
+
     def metrics(self) -> dict[str, float]:
         """Returns the means since the last call and starts anew."""
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.parts import imagination, ppo
+from agents.parts import draws, imagination
 from tests.agents import toys
 
 STEPS, STATES, FEATURES, ACTIONS = 6, 5, 8, 3
@@ -44,7 +44,7 @@ def test_imagined_actions_are_drawn_from_the_policy_in_the_imagined_state(parts)
     found = play(parts, start, uniforms(1, 20_000))
     wanted = actor(start[0]).softmax(-1)
     torch.testing.assert_close(found.action[0].mean(0), wanted, rtol=0, atol=0.015)
-    chosen = ppo.choose(actor(found.latent[3]).log_softmax(-1), uniforms(1, 20_000)[3])
+    chosen = draws.choose(actor(found.latent[3]).log_softmax(-1), uniforms(1, 20_000)[3])
     assert torch.equal(found.action[3].argmax(-1), chosen)
 
 
@@ -81,14 +81,14 @@ def by_hand(agent, start, seed):
     """Returns L_imagined as written down, one state and one step at a time."""
     c, uniform = agent.config, torch.Generator()
     uniform.set_state(seed)
-    draws = torch.rand(c.horizon, len(start), 1, generator=uniform, dtype=torch.float64)
+    uniform = torch.rand(c.horizon, len(start), 1, generator=uniform, dtype=torch.float64)
     model, total = agent.model, 0.0
     value = lambda z: float(agent.critic(z)[0, 0])  # noqa: E731
     for n in range(len(start)):
         z, rewards, follows, values, reached = start[n : n + 1], [], [], [], []
         likely = 1.0
         for h in range(c.horizon):
-            action = ppo.choose(agent.actor(z).log_softmax(-1), draws[h, n : n + 1])
+            action = draws.choose(agent.actor(z).log_softmax(-1), uniform[h, n : n + 1])
             joint = imagination.join(z, action, toys.ACTIONS)
             after = model.transition(joint)
             late = imagination.join(after, action, toys.ACTIONS)

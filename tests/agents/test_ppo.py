@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents import base
-from agents.parts import ppo
+from agents.parts import draws, ppo
 from tests.agents import toys
 
 BOTH = pytest.mark.parametrize("name", ["ppo", "dreamer_ppo"])
@@ -188,7 +188,7 @@ def test_the_likeliest_action_is_taken_for_each_row_by_itself():  # 000#15
 
 def test_actions_are_drawn_as_often_as_the_policy_says():
     logp = torch.tensor([0.5, 0.3, 0.2]).log().expand(20_000, 3)
-    drawn = ppo.draw(logp, np.random.default_rng(0))
+    drawn = draws.draw(logp, np.random.default_rng(0))
     shares = drawn.bincount(minlength=3) / len(drawn)
     torch.testing.assert_close(shares, torch.tensor([0.5, 0.3, 0.2]), rtol=0, atol=0.015)
 
@@ -196,8 +196,8 @@ def test_actions_are_drawn_as_often_as_the_policy_says():
 def test_a_number_just_below_1_draws_the_last_action():
     logp = torch.full((1, 7), 1 / 7).log()
     almost = torch.tensor([[np.nextafter(1.0, 0.0)]])
-    assert ppo.choose(logp, almost).tolist() == [6]
-    assert ppo.choose(logp, torch.zeros(1, 1, dtype=torch.float64)).tolist() == [0]
+    assert draws.choose(logp, almost).tolist() == [6]
+    assert draws.choose(logp, torch.zeros(1, 1, dtype=torch.float64)).tolist() == [0]
 
 
 def test_acting_uses_the_weights_of_the_last_update():

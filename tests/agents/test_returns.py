@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.parts import imagination, returns
+from agents.parts import returns
 from tests.agents import toys
 
 DISCOUNT = 0.9
@@ -102,7 +102,7 @@ def imagined(seed, steps=9, count=4):
 def test_imagined_returns_are_mixtures_of_n_step_returns(lam, seed):  # 003#4, 004#1
     reward, follow, value = imagined(seed)
     steps, count = reward.shape
-    found = imagination.lambda_return(reward, follow, value, lam)
+    found = returns.lambda_return(reward, follow, value, lam)
     for start in range(steps):
         for state in range(count):
             estimates, total, reached = [], 0.0, 1.0
@@ -116,14 +116,14 @@ def test_imagined_returns_are_mixtures_of_n_step_returns(lam, seed):  # 003#4, 0
 
 def test_the_last_imagined_value_counts_and_the_first_does_not():
     reward, follow, value = imagined(0)
-    base = imagination.lambda_return(reward, follow, value, 0.95)
+    base = returns.lambda_return(reward, follow, value, 0.95)
     for index, matters in ((0, False), (-1, True)):
         other = value.clone()
         other[index] += 1
-        moved = imagination.lambda_return(reward, follow, other, 0.95) != base
+        moved = returns.lambda_return(reward, follow, other, 0.95) != base
         assert bool(moved.any()) == matters
 
 
 def test_a_state_weighs_as_much_as_it_is_likely_to_be_reached():  # 000#5
     alive = torch.tensor([[1.0, 0.5], [0.0, 0.5], [1.0, 0.5]])
-    assert imagination.weights(alive).tolist() == [[1.0, 1.0], [1.0, 0.5], [0.0, 0.25]]
+    assert returns.weights(alive).tolist() == [[1.0, 1.0], [1.0, 0.5], [0.0, 0.25]]
