@@ -7,19 +7,21 @@ Shapes: N states, B streams, T rows, E embedding, A actions, D memory, S latent,
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from agents.parts import dense, gaussian
+from agents.parts import categorical, dense, gaussian
 from agents.parts.world import State
 
 NORM_EPS = 1e-3
 UPDATE_BIAS = -1.0  # The gate begins mostly shut: the memory is kept.
 LEAST_STD = 0.1
+
+Kind = Literal["categorical", "gaussian"]
 
 
 class Latent(Protocol):
@@ -235,3 +237,10 @@ class Gaussian:
     def entropy(self, parameters: Float[Tensor, "*N P"]) -> Float[Tensor, "*N"]:
         """Returns the entropy in nats, summed over numbers."""
         return gaussian.entropy(self.normal(parameters))
+
+
+def distribution(kind: Kind, variables: int, classes: int) -> Latent:
+    """Returns the distribution of latents: groups of classes, or as many plain numbers."""
+    if kind == "gaussian":
+        return Gaussian(variables)
+    return categorical.Categorical(variables, classes)
