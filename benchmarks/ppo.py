@@ -44,6 +44,7 @@ def ours(game: str, blocks: str, workers: int) -> tuple[Callable[[], int], Calla
 
     from launch import config, session
     from launch.loop import Loop, Plan
+    from launch.replay import choice
 
     wanted = config.resolve("demo", "ppo" + blocks, game, 0)
     options = session.Options(
@@ -51,8 +52,10 @@ def ours(game: str, blocks: str, workers: int) -> tuple[Callable[[], int], Calla
     )
     world, agent, training = session.build(wanted, options, "train")
     plan = Plan(frames=10**9, frame_skip=4, log_every=10**9, evaluate_at=())
+    rng = np.random.default_rng(0)
+    feed = choice.feed(training, agent.buffer, rng, Path(), 10**9, print)
     loop = Loop(
-        plan, agent, world, training, np.random.default_rng(0),
+        plan, agent, world, feed, np.random.default_rng(0),
         write=lambda name, line: None, evaluate=lambda frame: 0.0, between=lambda: None,
     )  # fmt: skip
 

@@ -139,7 +139,8 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Removes what only a resume needs; weights and lines stay."""
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        for name in ("checkpoints", "replay"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("stop", "error.json"):
             (self.path / name).unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from agents import base
 from launch import vocabulary
-from launch.rollout import Rollout
+from launch.replay.feed import Feed
 from suites import seeding
 from suites.env import VectorEnv
 
@@ -52,7 +52,7 @@ class Loop:
         plan: Plan,
         agent: base.Agent,
         env: VectorEnv,
-        training: base.Training,
+        feed: Feed,
         rng: np.random.Generator,
         write: Callable[[str, dict], None],
         evaluate: Callable[[int], float],
@@ -63,26 +63,24 @@ class Loop:
         Args:
             plan: budget and schedule.
             agent: learns and acts.
-            env: `training.streams` environments.
-            training: how the agent wants to be fed.
+            env: `feed.streams` environments.
+            feed: what the agent learns from, fed by what is played.
             rng: draws the actions of training.
             write: adds a line to "episodes" or "metrics".
             evaluate: plays the evaluation of a frame and returns the mean return.
             between: called between updates; may checkpoint, and may raise to leave.
         """
-        self.plan, self.agent, self.env, self.training = plan, agent, env, training
+        self.plan, self.agent, self.env, self.feed = plan, agent, env, feed
         self.rng, self.write, self.evaluate, self.between = rng, write, evaluate, between
         self.counters = Counters()
-        self.carry, self.learner = agent.init(training.streams), ()
-        self.action = np.zeros(training.streams, np.int64)
+        self.carry, self.learner = agent.init(feed.streams), ()
+        self.action = np.zeros(feed.streams, np.int64)
         self.rows: base.Rows = {}
-        fresh = training.sampling == "fresh"
-        self.rollout = Rollout(training.length, agent.buffer) if fresh else None
         self.owed = 0  # Updates.
         self.logged = 0  # Log intervals.
         self.evaluated = 0  # Points of the plan.
         self.best: float | None = None  # Mean return of an evaluation.
-        self.returns = np.zeros(training.streams)  # Points of the games under way.
+        self.returns = np.zeros(feed.streams)  # Points of the games under way.
         self.rated = Counters()  # At the last log line, for rates.
         self.clock = time.perf_counter()
 
@@ -104,11 +102,10 @@ class Loop:
     def update(self) -> None:
         """Takes one gradient step."""
         progress = min(1.0, self.counters.frames / self.plan.frames)
-        self.learner, _ = self.agent.train(self.learner, self.rollout.batch(), progress)
+        self.learner, extra = self.agent.train(self.learner, self.feed.batch(), progress)
+        self.feed.trained(extra)
         self.owed -= 1
         self.counters.updates += 1
-        if not self.owed:
-            self.rollout.restart()
 
     def act(self) -> None:
         """Answers the newest row."""
@@ -116,8 +113,11 @@ class Loop:
             return  # Nothing to answer yet: the first step resets.
         obs = {name: self.rows[name] for name in OBSERVED}
         self.carry, self.action, extra = self.agent.policy(self.carry, obs, "train", self.rng)
-        if self.rollout:
-            self.rollout.answer(self.action, extra)
+        if self.feed.random:
+            self.action = self.rng.integers(int(self.env.act_space.n), size=len(self.action))
+            if isinstance(self.carry, dict) and "action" in self.carry:
+                self.carry = self.carry | {"action": self.action}
+        self.owed += self.feed.answer(self.action, extra)
 
     def step(self) -> None:
         """Steps the environments, counts, and stores the row."""
@@ -129,10 +129,7 @@ class Loop:
         self.returns += self.rows["points"]
         for index in np.flatnonzero(self.rows["over"]):
             self.episode(index, "truncated" if self.rows["truncated"][index] else "terminal")
-        if self.rollout:
-            self.rollout.observe({name: self.rows[name] for name in OBSERVED})
-            if self.rollout.ready:
-                self.owed = self.training.epochs * self.training.minibatches
+        self.owed += self.feed.observe({name: self.rows[name] for name in OBSERVED})
 
     def episode(self, index: int, end: str) -> None:
         """Writes down the game that has ended in one environment."""
@@ -155,7 +152,7 @@ class Loop:
         if interval == self.logged and not (done and self.counters.frames > self.rated.frames):
             return
         self.logged = interval
-        metrics = self.agent.metrics() | self.rates()
+        metrics = self.agent.metrics() | self.feed.metrics() | self.rates()
         vocabulary.check(metrics)
         now = dataclasses.asdict(self.counters)
         names = ("frame", "agent_step", "row", "update", "episode", "seconds")
@@ -167,11 +164,13 @@ class Loop:
         self.tick()
         seconds = max(self.counters.seconds - self.rated.seconds, 1e-9)
         frames = (self.counters.frames - self.rated.frames) / seconds
+        steps = (self.counters.agent_steps - self.rated.agent_steps) / seconds
         updates = (self.counters.updates - self.rated.updates) / seconds
         self.rated = dataclasses.replace(self.counters)
         return {
             "time/hours": self.counters.seconds / 3600,
             "time/frames_per_second": frames,
+            "time/agent_steps_per_second": steps,
             "time/updates_per_second": updates,
         }
 
@@ -202,7 +201,7 @@ class Loop:
             "learner": self.learner,
             "rows": {name: array.copy() for name, array in self.rows.items()},
             "action": self.action,
-            "rollout": self.rollout.save() if self.rollout else None,
+            "feed": self.feed.save((self.counters.frames, self.counters.updates)),
             "owed": self.owed,
             "logged": self.logged,
             "evaluated": self.evaluated,
@@ -220,8 +219,7 @@ class Loop:
         seeding.load(self.rng, state["rng"])
         self.carry, self.learner = state["carry"], state["learner"]
         self.rows, self.action, self.returns = state["rows"], state["action"], state["returns"]
-        if self.rollout:
-            self.rollout.load(state["rollout"])
+        self.feed.load(state["feed"])
         self.owed, self.logged = state["owed"], state["logged"]
         self.evaluated, self.best = state["evaluated"], state["best"]
         self.clock = time.perf_counter()
@@ -234,8 +232,7 @@ class Loop:
             self.episode(index, "cut")
         # The next row begins a game; nothing may be learnt across the seam.
         self.rows["is_last"][:] = True
-        if self.rollout:
-            self.rollout.amend({"is_last": self.rows["is_last"]})
+        self.feed.amend({"is_last": self.rows["is_last"]})
 
 
 def require_finite(metrics: dict[str, float], frame: int) -> None:

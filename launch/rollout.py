@@ -3,45 +3,50 @@
 Shapes: B streams, T rows of a rollout.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
-Rows = dict[str, np.ndarray]
+from launch.replay.feed import Buffer, Feed, Rows, Stamp
 
 
-class Rollout:
+class Rollout(Feed):
     """Holds T rows and one more, whose observation says what the last action led to.
 
     A batch is ready when T + 1 observations are in. Its last row, not yet answered by an action,
     becomes the first row of the next batch.
     """
 
-    def __init__(self, length: int, buffer: Callable[[tuple[int, ...], np.dtype], np.ndarray]):
+    def __init__(self, streams: int, length: int, updates: int, buffer: Buffer):
         """Starts empty.
 
         Args:
+            streams: B.
             length: T, agent steps of a stream between two rounds of updates.
+            updates: in a round.
             buffer: allocates an array of a shape and type where the agent wants it.
         """
-        self.length, self.allocate = length, buffer
+        super().__init__(streams)
+        self.length, self.updates, self.allocate = length, updates, buffer
         self.arrays: Rows = {}
         self.filled = 0  # Observations; the newest may still lack its action.
+        self.left = 0  # Updates of this round.
 
     @property
     def ready(self) -> bool:
         """Whether `batch` is complete."""
         return self.filled == self.length + 1
 
-    def observe(self, obs: Rows) -> None:
-        """Adds a row's observation."""
-        assert not self.ready, "the rollout is full: serve it and call restart first"
+    def observe(self, obs: Rows) -> int:
+        """Adds a row's observation; the last one of a rollout owes a round of updates."""
+        assert not self.ready, "the rollout is full: its updates come first"
         self._put(obs, self.filled)
         self.filled += 1
+        self.left = self.updates if self.ready else 0
+        return self.left
 
-    def answer(self, action: np.ndarray, extra: Rows) -> None:
+    def answer(self, action: np.ndarray, extra: Rows) -> int:
         """Adds the newest row's action and what the policy wants to keep with it."""
         self._put({"action": action} | extra, self.filled - 1)
+        return 0
 
     def amend(self, obs: Rows) -> None:
         """Changes the newest row's observation."""
@@ -52,20 +57,22 @@ class Rollout:
         assert self.ready, f"{self.filled} of {self.length + 1} rows"
         return self.arrays
 
-    def restart(self) -> None:
-        """Begins the next batch with the row that the last one ended with."""
-        for array in self.arrays.values():
-            array[:, 0] = array[:, self.length]
-        self.filled = 1
+    def trained(self, extra: Rows) -> None:
+        """Begins the next batch with the row that this one ended with, if the round is over."""
+        self.left -= 1
+        if not self.left:
+            for array in self.arrays.values():
+                array[:, 0] = array[:, self.length]
+            self.filled = 1
 
-    def save(self) -> dict:
+    def save(self, stamp: Stamp) -> dict:
         """Returns what is filled."""
         filled = {name: array[:, : self.filled].copy() for name, array in self.arrays.items()}
-        return {"filled": self.filled, "arrays": filled}
+        return {"filled": self.filled, "left": self.left, "arrays": filled}
 
     def load(self, state: dict) -> None:
         """Goes back to a saved state."""
-        self.filled = state["filled"]
+        self.filled, self.left = state["filled"], state["left"]
         for name, rows in state["arrays"].items():
             self._array(name, rows[:, 0])[:, : self.filled] = rows
 

@@ -14,6 +14,7 @@ from launch import checkpoint, config, evaluation, provenance, receipt
 from launch.folder import RunFolder
 from launch.loop import Loop, Plan
 from launch.progress import Progress
+from launch.replay import choice
 from launch.stopping import Stopper
 from suites import env, seeding
 
@@ -111,8 +112,13 @@ class Session:
             log_every=max(run.frames // LOG_LINES, LOG_AT_LEAST),
             evaluate_at=tuple(round(run.frames * share) for share in run.evaluation.at),
         )
-        rng = seeding.generator(run.agent, run.game, run.seed, "policy")
-        return Loop(plan, agent, world, training, rng, self.write, self.evaluate, self.between)
+        names = (run.agent, run.game, run.seed)
+        feed = choice.feed(
+            training, agent.buffer, seeding.generator(*names, "replay"),
+            self.folder.path / "replay", run.frames // skip, self.progress.say,
+        )  # fmt: skip
+        rng = seeding.generator(*names, "policy")
+        return Loop(plan, agent, world, feed, rng, self.write, self.evaluate, self.between)
 
     def resume(self) -> None:
         """Goes back to the newest checkpoint, or starts from nothing with empty files."""
@@ -168,6 +174,7 @@ class Session:
         counters = self.loop.counters
         name = f"{counters.frames:012d}-{counters.updates:010d}"
         checkpoint.store(self.folder.path / "checkpoints", name, tree)
+        self.loop.feed.saved()
         self.saved = time.monotonic()
 
     def evaluate(self, frame: int) -> float:

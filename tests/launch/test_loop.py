@@ -8,6 +8,7 @@ from gymnasium import spaces
 
 from agents import base
 from launch.loop import Loop, Plan, require_finite
+from launch.rollout import Rollout
 
 LENGTH = 4
 SKIP = 4
@@ -105,9 +106,8 @@ class Leave(Exception):
 
 
 def make(envs: int, frames: int = 400, epochs: int = 2, kind: type = CountingEnv, **more) -> Loop:
-    training = base.Fresh(
-        sampling="fresh", streams=envs, length=LENGTH, epochs=epochs, minibatches=1
-    )
+    agent = TapeAgent()
+    feed = Rollout(envs, LENGTH, epochs, agent.buffer)
     lines: list[tuple[str, dict]] = []
     parts = {
         "write": lambda name, line: lines.append((name, line)),
@@ -115,7 +115,7 @@ def make(envs: int, frames: int = 400, epochs: int = 2, kind: type = CountingEnv
         "between": lambda: None,
     } | more
     plan = Plan(frames=frames, frame_skip=SKIP, log_every=80, evaluate_at=(frames,))
-    loop = Loop(plan, TapeAgent(), kind(envs), training, np.random.default_rng(0), **parts)
+    loop = Loop(plan, agent, kind(envs), feed, np.random.default_rng(0), **parts)
     loop.lines = lines
     return loop
 

@@ -38,7 +38,7 @@ def test_a_name_of_a_group_is_accepted(name):
         ("loss/a/b", "must be 'group/leaf'"),
         ("train/a=b", "must be 'group/leaf'"),
         ("time/frames_per_seconds", "did you mean 'time/frames_per_second'"),
-        ("replay/depth", "Leaves of replay/: size, ratio."),
+        ("replay/depth", "Leaves of replay/: size, ratio, age."),
         ("episode/return", "it is read from episodes.jsonl"),
         ("eval/return", "it is read from evaluation.jsonl"),
         ("score/final", "it is read from receipt.json"),

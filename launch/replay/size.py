@@ -1,0 +1,88 @@
+"""What a replay will take, told before it is taken, and refused where there is not so much."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from launch.replay.store import Store
+
+GIB = 1 << 30
+SHARE = 0.9  # Of the memory that may be taken; the rest is for everything else.
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+class Announcement:
+    """Says once what a store will take."""
+
+    def __init__(self, rows: int, say: Callable[[str], None]):
+        """Remembers.
+
+        Args:
+            rows: that the run can fill at most, all streams.
+            say: shows a line to the user.
+        """
+        self.rows, self.say = rows, say
+
+    def make(self, row: int, store: Store) -> None:
+        """Says what rows of so many bytes will take.
+
+        Raises:
+            ValueError: the machine has less; nothing was taken.
+        """
+        mapped, folder = store.disk.mapped, store.disk.folder
+        need = self.rows * row
+        have = disk_bytes(folder) if mapped else memory_bytes()
+        where = "disk" if mapped else "memory"
+        text = (
+            f"replay: 1M rows = {1_000_000 * row / GIB:.1f} GiB; "
+            f"this run needs {need / GIB:.1f} GiB of {have / GIB:.1f} ({where})"
+        )
+        if need > SHARE * have:
+            other = "" if mapped else ", training.storage=mapped keeps it on the disk"
+            fits = int(SHARE * have / row)
+            raise ValueError(
+                f"{text}. Nothing was taken. Shrink it: --set training.capacity={fits} fits, "
+                f"training.latents=compact stores half of what `exact` does{other}."
+            )
+        self.say(text)
+
+
+def memory_bytes() -> int:
+    """Returns how much memory this process may take: the machine's, or its control group's."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_limits(Path("/proc/self/cgroup"), CGROUPS)])
+
+
+def disk_bytes(folder: Path) -> int:
+    """Returns how much may be written under a folder, what lies there already included."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    held = sum(path.stat().st_blocks * 512 for path in folder.glob("*.bin"))
+    return shutil.disk_usage(there).free + held
+
+
+def _limits(membership: Path, root: Path) -> list[int]:
+    """Returns the memory limits of this process's control group and the groups above it."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        base = root / "memory" if kinds else root
+        name = "memory.limit_in_bytes" if kinds else "memory.max"
+        group = base / path.strip("/")
+        # In a container the path may be the host's; the root is then the group's own.
+        for folder in (group, *group.parents):
+            if folder != base and base not in folder.parents:
+                break
+            try:
+                text = (folder / name).read_text().strip()
+            except OSError:
+                continue
+            if text.isdigit():
+                found.append(int(text))
+    return found
