@@ -75,12 +75,12 @@ def discounts(
 
 
 def target(
-    reward: Float[Tensor, "L+1 N"],
-    discount: Float[Tensor, "L+1 N"],
-    value: Float[Tensor, "L+1 N"],
+    reward: Float[Tensor, "K N"],
+    discount: Float[Tensor, "K N"],
+    value: Float[Tensor, "K N"],
     lam: float,
-) -> Float[Tensor, "L N"]:
-    """Returns R_0 .. R_{L-1}: each state's own reward and discount count."""
+) -> Float[Tensor, "K-1 N"]:
+    """Returns the return of each of K states but the last: its own reward and discount count."""
     return returns.lambda_return(reward[:-1], discount[:-1], value, lam)
 
 

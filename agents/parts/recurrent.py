@@ -7,7 +7,7 @@ Shapes: N states, B streams, T rows, E embedding, A actions, D memory, S latent,
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ LEAST_STD = 0.1
 Kind = Literal["categorical", "gaussian"]
 
 
+@runtime_checkable
 class Latent(Protocol):
     """What a model wants of the distribution of its latents."""
 
