@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+
+from launch.parser import Parser
 
 Verbs = argparse._SubParsersAction
 
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   reverie run dreamer_ppo --block aux --suite demo --game pong --seed 0
   reverie evaluate runs/demo/ppo/pong/0 --episodes 50 --greedy
   reverie play runs/demo/ppo/pong/0                    a video of it
+  reverie dream runs/atari100k/dreamerv3/pong/0        what its world model sees and imagines
   reverie report demo --partial                        what there is so far
   snakemake --profile local --config suite=demo        the whole suite
 """
@@ -53,58 +55,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
-    for add in (_run, _evaluate, _play, _suites, _agents, _report, _sync, _export):
+    for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
     return top
-
-
-class Parser(argparse.ArgumentParser):
-    """Answers an unknown verb or option with the nearest one that exists."""
-
-    words: Sequence[str] = ()
-
-    def error(self, message: str) -> NoReturn:
-        """Prints one message and leaves with code 2."""
-        import re
-
-        seen = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s'=]+)", message)
-        if seen:
-            message += self._nearest(seen[1])
-        elif "required" in message:  # Perhaps because its name is misspelt.
-            message += "".join(map(self._unknown, self.words))
-        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
-
-    def _nearest(self, word: str) -> str:
-        from suites.records import nearest
-
-        choices = [choice for action in self._actions for choice in action.choices or ()]
-        return nearest(word, [*self._option_string_actions, *map(str, choices)])
-
-    def _unknown(self, word: str) -> str:
-        name = word.partition("=")[0]
-        if name == "--set":
-            return "; --set takes every word up to the next option"
-        known = any(option.startswith(name) for option in self._option_string_actions)
-        if known or not name.startswith("--"):
-            return ""
-        return f"; {name} is unknown" + self._nearest(name)
-
-    def parse_known_args(
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Remembers the words for a message about them."""
-        self.words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
-
-    def parse_args(
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> argparse.Namespace:
-        """Refuses unknown options in the words of the verb that got them."""
-        found, rest = self.parse_known_args(args, namespace)
-        if rest:
-            verb = getattr(found, "parser", self)
-            verb.error(f"unrecognized arguments: {' '.join(rest)}")
-        return found
 
 
 def _verb(
@@ -299,6 +252,37 @@ def play(args: argparse.Namespace) -> int:
     text = playing.main(
         args.run, out=args.out, window=args.window, policy=args.policy, weights=args.weights,
         seed=args.seed, device=args.device, most=args.max_frames,
+    )  # fmt: skip
+    print(text)
+    return 0
+
+
+def _dream(verbs: Verbs) -> None:
+    sub = _verb(
+        verbs, dream, "dream", "show what a run's world model sees, expects and dreams",
+        "The agent plays four games of its suite's task; the model is shown their last rows.\n\n"
+        "  open_loop.mp4       what happened, what the model imagined after 5 images, the error\n"
+        "  reconstruction.png  images as they were, and as the model saw them\n"
+        "  dream.gif, .mp4     the agent playing in its model, from where the games were left\n\n"
+        "The run may still be going on: its newest checkpoint dreams.\n\n"
+        "  reverie dream runs/atari100k/dreamerv3/pong/0\n"
+        "  reverie dream runs/atari100k/dreamerv3/pong/0 --weights best --steps 200 --seed 1",
+    )  # fmt: skip
+    sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="of the files (default RUN/media)")
+    _how(sub)
+    sub.add_argument("--steps", type=_positive, default=45, help="imagined (default 45)")
+    sub.add_argument("--seed", type=_natural, default=0, help="of games and dreams (default 0)")
+
+
+def dream(args: argparse.Namespace) -> int:
+    """Shows a world model."""
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    from launch import dream as dreaming
+
+    text = dreaming.main(
+        args.run, out=args.out, weights=args.weights, steps=args.steps, seed=args.seed,
+        device=args.device, policy=args.policy,
     )  # fmt: skip
     print(text)
     return 0

@@ -12,6 +12,7 @@ import agents
 from agents import base
 from launch import checkpoint, config, evaluation, provenance, receipt
 from launch.folder import RunFolder
+from launch.gallery import Gallery
 from launch.loop import Loop, Plan
 from launch.progress import Progress
 from launch.replay import choice
@@ -84,6 +85,7 @@ class Session:
         self.run, self.options, self.folder, self.progress = run, options, folder, progress
         self.stopper = Stopper(folder.path / "stop")
         self.attempt = Attempt(folder)
+        self.gallery = Gallery(run, folder.path, progress.say)
         self.saved = time.monotonic()
         self.loop: Loop | None = None
 
@@ -125,6 +127,7 @@ class Session:
         found = checkpoint.restore(self.folder.path / "checkpoints")
         if found is None:
             self.folder.cut({})
+            self.gallery.resume(0)
             self.attempt.begin(0)
             return
         path, tree = found
@@ -133,6 +136,7 @@ class Session:
         self.folder.cut(tree["lengths"])
         self.loop.load(tree["loop"])
         frame = self.loop.counters.frames
+        self.gallery.resume(frame)
         self.attempt.begin(frame)
         self.progress.say(f"going on from frame {frame:,} of {self.run.frames:,}")
 
@@ -150,13 +154,18 @@ class Session:
         self.folder.append(name, line)
 
     def between(self) -> None:
-        """Shows progress, saves when it is time, leaves when asked."""
+        """Shows progress and the model, saves when it is time, leaves when asked."""
+        self.show()
         self.progress.update(self.loop.counters)
         if self.stopper.asked():
             self.save()
             raise Stopped(self.stopper.reason)
         if time.monotonic() - self.saved >= self.options.checkpoint_every_s:
             self.save()
+
+    def show(self) -> None:
+        """Makes pictures of the model when they are due; before any checkpoint of the frame."""
+        self.gallery.update(self.loop.counters.frames, self.loop.agent, self.loop.feed)
 
     def save(self) -> None:
         """Writes a checkpoint.
@@ -179,6 +188,7 @@ class Session:
 
     def evaluate(self, frame: int) -> float:
         """Plays the suite's evaluation; killed, it is played again from its beginning."""
+        self.show()
         self.save()
         run, asked = self.run, self.run.evaluation
         names = (run.agent, run.game, run.seed, "evaluation", frame)
@@ -210,6 +220,7 @@ class Session:
 
     def finish(self) -> None:
         """Writes the final weights, then the receipt."""
+        self.show()
         self.keep("final")
         self.folder.lengths()  # Onto the disk before the receipt says so.
         root = self.options.root

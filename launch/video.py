@@ -41,9 +41,16 @@ class Show(Protocol):
 class Video:
     """Writes H.264 in mp4, which browsers and editors read; the file appears when it is whole."""
 
-    def __init__(self, path: Path):
-        """Waits for the first picture, which sets the size."""
+    def __init__(self, path: Path, rate: int = RATE, quality: str = QUALITY):
+        """Waits for the first picture, which sets the size.
+
+        Args:
+            path: of the file.
+            rate: pictures a second.
+            quality: x264's constant rate factor.
+        """
         self.path, self.aside = path, path.with_name(f"{path.name}.part{os.getpid()}")
+        self.rate, self.quality = rate, quality
         self.container = self.stream = None
 
     def __enter__(self) -> Self:
@@ -77,15 +84,15 @@ class Video:
 
     def _stream(self, picture: np.ndarray) -> object:
         options = {
-            "crf": QUALITY,
+            "crf": self.quality,
             "preset": "veryfast",
             "tune": "animation",
             "x264-params": "colorprim=bt709:transfer=bt709:colormatrix=bt709",
         }
-        stream = self.container.add_stream("libx264", rate=RATE, options=options)
+        stream = self.container.add_stream("libx264", rate=self.rate, options=options)
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, RATE)
+        stream.time_base = stream.codec_context.time_base = Fraction(1, self.rate)
         stream.thread_count = min(THREADS, os.cpu_count() or 1)
         return stream
 

@@ -1,0 +1,55 @@
+"""A parser of command lines that answers an unknown word with the nearest one that exists."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers an unknown verb or option with the nearest one that exists."""
+
+    words: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one message and leaves with code 2."""
+        import re
+
+        seen = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s'=]+)", message)
+        if seen:
+            message += self._nearest(seen[1])
+        elif "required" in message:  # Perhaps because its name is misspelt.
+            message += "".join(map(self._unknown, self.words))
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+    def _nearest(self, word: str) -> str:
+        from suites.records import nearest
+
+        choices = [choice for action in self._actions for choice in action.choices or ()]
+        return nearest(word, [*self._option_string_actions, *map(str, choices)])
+
+    def _unknown(self, word: str) -> str:
+        name = word.partition("=")[0]
+        if name == "--set":
+            return "; --set takes every word up to the next option"
+        known = any(option.startswith(name) for option in self._option_string_actions)
+        if known or not name.startswith("--"):
+            return ""
+        return f"; {name} is unknown" + self._nearest(name)
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Remembers the words for a message about them."""
+        self.words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def parse_args(
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Refuses unknown options in the words of the verb that got them."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            verb = getattr(found, "parser", self)
+            verb.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found
