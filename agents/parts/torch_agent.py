@@ -4,7 +4,8 @@ Source: house rules; the state of torch.optim optimisers as documented by PyTorc
 Shapes: B streams.
 """
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +83,37 @@ class TorchAgent:
             for name, total in state["sums"].items()
         }
         self.counts = dict(state["counts"])
+
+
+class Frozen(dict):
+    """Copies of modules for use without gradients, matrices cast once an update.
+
+    In float32 they share the weights of their originals. Biases and gains stay float32.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module], kind: torch.dtype):
+        """Copies; `refresh` follows the originals.
+
+        Args:
+            modules: whose parameters are where they will stay.
+            kind: of the matrices.
+        """
+        super().__init__()
+        self.casts: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for name, module in modules.items():
+            self[name] = copy.deepcopy(module).requires_grad_(False)
+            for ours, original in zip(self[name].parameters(), module.parameters(), strict=True):
+                if original.dim() < 2 or kind == torch.float32:
+                    ours.data = original.data
+                else:
+                    ours.data = original.detach().to(kind)
+                    self.casts[0].append(ours.data)
+                    self.casts[1].append(original.data)
+
+    def refresh(self) -> None:
+        """Casts the originals' matrices anew."""
+        if self.casts[0]:
+            torch._foreach_copy_(*self.casts)
 
 
 def choose_device(name: str) -> torch.device:

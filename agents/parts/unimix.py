@@ -1,0 +1,50 @@
+"""One-hot latents whose probabilities hold a share of the uniform distribution.
+
+Log-probabilities, entropies, divergences and draws are all of the mixed distribution.
+
+Source: danijar/dreamerv3@e3f0224; Hafner et al. 2023, arXiv:2301.04104.
+Shapes: N states, V variables, K classes.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+UNIFORM = 0.01
+
+
+def mixed(logits: Float[Tensor, "*N V K"]) -> Float[Tensor, "*N V K"]:
+    """Returns 0.99 softmax + 0.01 / K, in float32."""
+    return logits.float().softmax(-1) * (1 - UNIFORM) + UNIFORM / logits.shape[-1]
+
+
+@torch.no_grad()
+def choose(probs: Float[Tensor, "*N V K"], uniform: Float[Tensor, "*N V"]) -> Int[Tensor, "*N V"]:
+    """Returns the classes at which cumulative probabilities pass numbers in [0, 1)."""
+    passed = probs.cumsum(-1) <= uniform[..., None]
+    # Rounding may leave the last sum below 1.
+    return passed.sum(-1).clamp(max=probs.shape[-1] - 1)
+
+
+def one_hot(index: Int[Tensor, "*N V"], classes: int, dtype: torch.dtype) -> Float[Tensor, "*N Z"]:
+    """Returns the draws in one row."""
+    found = torch.zeros(*index.shape, classes, dtype=dtype, device=index.device)
+    return found.scatter_(-1, index.long()[..., None], 1.0).flatten(-2)
+
+
+def straight_through(
+    probs: Float[Tensor, "*N V K"], index: Int[Tensor, "*N V"], dtype: torch.dtype
+) -> Float[Tensor, "*N Z"]:
+    """Returns one-hot draws in one row, with the gradient of the probabilities."""
+    found, flat = one_hot(index, probs.shape[-1], dtype), probs.flatten(-2).to(dtype)
+    return found + flat - flat.detach()
+
+
+def divergence(one: Float[Tensor, "*N V K"], other: Float[Tensor, "*N V K"]) -> Float[Tensor, "*N"]:
+    """Returns KL(one || other) of probabilities, summed over variables."""
+    return (one * (one.log() - other.log())).sum((-2, -1))
+
+
+def entropy(probs: Float[Tensor, "*N V K"]) -> Float[Tensor, "*N"]:
+    """Returns the entropy in nats, summed over variables."""
+    return -(probs * probs.log()).sum((-2, -1))
