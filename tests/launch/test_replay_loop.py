@@ -1,5 +1,6 @@
 """Replays in the loop: what a run that was killed, mapped or cut learns from."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -87,10 +88,8 @@ class Run:
 
     def end(self) -> list[str]:
         """Plays to the end, or to where it leaves; returns the hashes of the batches."""
-        try:
+        with contextlib.suppress(Leave):
             self.loop.run()
-        except Leave:
-            pass
         return self.agent.batches
 
 
@@ -162,7 +161,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     with pytest.warns(UserWarning, match="the one before it"):
         second = Run(training, tmp_path / "run", every=11)
     begun = second.agent.updates
-    assert 0 < begun
+    assert begun > 0
     assert second.end() == whole[begun:]
 
 
