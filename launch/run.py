@@ -11,6 +11,7 @@ from typing import Any
 from launch import config
 from launch.folder import RunFolder, write_json
 from launch.progress import Progress, duration
+from launch.replay.size import TooLarge
 from launch.session import Options, Session, Stopped
 from suites.suite import Suite
 
@@ -89,7 +90,8 @@ def attempt(session: Session) -> int:
     except Exception as error:
         session.fail(error)
         session.attempt.end("crashed")
-        return REFUSED if isinstance(error, ValueError) and not session.loop else CRASHED
+        before = isinstance(error, ValueError) and not session.loop
+        return REFUSED if before or isinstance(error, TooLarge) else CRASHED
     session.attempt.end("finished")
     return FINISHED
 

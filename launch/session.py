@@ -19,6 +19,7 @@ from launch.replay import choice
 from launch.stopping import Stopper
 from suites import env, seeding
 
+BETWEEN_SAVES = 9  # Times as long as the last one took, at least; so saving takes a tenth.
 LOG_LINES, LOG_AT_LEAST = 400, 1_000  # Lines of metrics a run; frames between two at least.
 
 
@@ -86,7 +87,7 @@ class Session:
         self.stopper = Stopper(folder.path / "stop")
         self.attempt = Attempt(folder)
         self.gallery = Gallery(run, folder.path, progress.say)
-        self.saved = time.monotonic()
+        self.saved, self.took = time.monotonic(), 0.0  # The last checkpoint, and its seconds.
         self.loop: Loop | None = None
 
     def train(self) -> None:
@@ -160,7 +161,8 @@ class Session:
         if self.stopper.asked():
             self.save()
             raise Stopped(self.stopper.reason)
-        if time.monotonic() - self.saved >= self.options.checkpoint_every_s:
+        every = max(self.options.checkpoint_every_s, BETWEEN_SAVES * self.took)
+        if time.monotonic() - self.saved >= every:
             self.save()
 
     def show(self) -> None:
@@ -173,6 +175,7 @@ class Session:
         Raises:
             FloatingPointError: the agent holds a number that is not finite; nothing was written.
         """
+        began = time.monotonic()
         state = self.loop.save()
         if name := checkpoint.not_finite(state["agent"], "agent"):
             raise FloatingPointError(
@@ -185,6 +188,7 @@ class Session:
         checkpoint.store(self.folder.path / "checkpoints", name, tree)
         self.loop.feed.saved()
         self.saved = time.monotonic()
+        self.took = self.saved - began
 
     def evaluate(self, frame: int) -> float:
         """Plays the suite's evaluation; killed, it is played again from its beginning."""

@@ -9,7 +9,7 @@ from agents import base
 from launch.replay.episodes import Episodes
 from launch.replay.feed import Buffer, Feed
 from launch.replay.size import Announcement
-from launch.replay.store import Store
+from launch.replay.store import ROWS, Store
 from launch.replay.uniform import Uniform
 from launch.rollout import Rollout
 
@@ -40,7 +40,8 @@ def feed(
         return Rollout(training.streams, training.length, updates, buffer)
     if training.sampling == "none":
         return Feed(training.streams)
-    store = Store(training.streams, folder, training.storage == "mapped")
-    announce = Announcement(min(training.capacity, steps), say)
+    rows = min(training.capacity, steps)
+    store = Store(training.streams, folder, training.storage == "mapped", min(rows, ROWS))
+    announce = Announcement(rows, say)
     kind = Uniform if training.sampling == "uniform" else Episodes
     return kind(training, buffer, rng, store, announce)

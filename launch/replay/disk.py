@@ -97,10 +97,14 @@ class Disk:
         Raises:
             OSError: the disk is full; the checkpoints before this one are untouched.
         """
-        self._save_rows(count, rows)
-        if latents.columns:
-            self._save_latents(count, latents)
-        sync_folder(self.folder)
+        try:
+            self._save_rows(count, rows)
+            if latents.columns:
+                self._save_latents(count, latents)
+            sync_folder(self.folder)
+        except OSError as error:
+            self.prune()  # What was written of this checkpoint, in vain.
+            raise OSError(error.errno, error.strerror, str(self.folder)) from error
         self.count = count
         need = {
             "stamp": list(stamp),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agents import base
-from launch.replay import disk, windows
+from launch.replay import windows
 from launch.replay.feed import Buffer, Feed, Rows, Stamp
 from launch.replay.size import Announcement
 from launch.replay.store import Store
@@ -67,8 +67,7 @@ class Episodes(Feed):
         led = np.where(obs["is_first"], NONE, self.action)
         row = obs | {"action": np.zeros_like(self.action), "previous_action": led}
         if not self.count:
-            self.announce.make(disk.row_bytes(disk.columns_of(row)), self.store)
-            self.store.begin(row, {})
+            self.store.begin(row, {}, self.announce)
         self.store.rows.put(self.count, row)
         self.open = np.where(obs["is_first"], self.count, self.open)
         self.count += 1
@@ -161,7 +160,7 @@ class Episodes(Feed):
         for episode in self.list:
             self._use(episode, 1)
         self.means.load(state["means"])
-        self.store.load(state["store"])
+        self.store.load(state["store"], self.announce)
 
     _COUNTERS = ("count", "steps", "began", "times", "completed", "held")
 

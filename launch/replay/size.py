@@ -5,11 +5,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from launch.checkpoint import KEPT
 from launch.replay.store import Store
 
 GIB = 1 << 30
-SHARE = 0.9  # Of the memory that may be taken; the rest is for everything else.
+SHARE = 0.9  # Of memory and disk that may be taken; the rest is for everything else.
 CGROUPS = Path("/sys/fs/cgroup")
+
+
+class TooLarge(ValueError):
+    """The machine has less than the replay would take."""
 
 
 class Announcement:
@@ -24,27 +29,34 @@ class Announcement:
         """
         self.rows, self.say = rows, say
 
-    def make(self, row: int, store: Store) -> None:
-        """Says what rows of so many bytes will take.
+    def make(self, row: int, latent: int, store: Store) -> None:
+        """Says what rows and their latents, of so many bytes each, will take.
 
         Raises:
-            ValueError: the machine has less; nothing was taken.
+            TooLarge: the machine has less; nothing was taken.
         """
         mapped, folder = store.disk.mapped, store.disk.folder
-        need = self.rows * row
-        have = disk_bytes(folder) if mapped else memory_bytes()
-        where = "disk" if mapped else "memory"
-        text = (
-            f"replay: 1M rows = {1_000_000 * row / GIB:.1f} GiB; "
-            f"this run needs {need / GIB:.1f} GiB of {have / GIB:.1f} ({where})"
+        # Of latents, the checkpoints that are kept and the one being written hold their own.
+        copies = KEPT + 1 + mapped
+        needs = {"disk": (row + copies * latent, disk_bytes(folder))}
+        if not mapped:
+            needs = {"memory": (row + latent, memory_bytes())} | needs
+        told = " and ".join(
+            f"{self.rows * each / GIB:.1f} GiB of {have / GIB:.1f} ({where})"
+            for where, (each, have) in needs.items()
         )
-        if need > SHARE * have:
-            other = "" if mapped else ", training.storage=mapped keeps it on the disk"
-            fits = int(SHARE * have / row)
-            raise ValueError(
-                f"{text}. Nothing was taken. Shrink it: --set training.capacity={fits} fits, "
-                f"training.latents=compact stores half of what `exact` does{other}."
-            )
+        text = (
+            f"replay: 1M rows = {1_000_000 * (row + latent) / GIB:.1f} GiB; this run needs {told}"
+        )
+        short = [where for where, (each, have) in needs.items() if self.rows * each > SHARE * have]
+        if short:
+            fits = min(int(SHARE * have / each) for each, have in needs.values())
+            hints = [f"--set training.capacity={fits} fits"]
+            if latent:
+                hints.append("training.latents=compact takes half of what exact latents take")
+            if short == ["memory"]:
+                hints.append("training.storage=mapped keeps it on the disk")
+            raise TooLarge(f"{text}: too much. Nothing was taken. {'; '.join(hints)}.")
         self.say(text)
 
 

@@ -8,11 +8,14 @@ Shapes: S streams, R rows of a block, B sequences of a batch.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launch.replay import disk
 from launch.replay.disk import Columns
 from launch.replay.feed import Rows, Stamp
+
+if TYPE_CHECKING:
+    from launch.replay.size import Announcement
 
 ROWS = 16_384  # Of a block, all streams: about 200 MB of frames at 64x64x3.
 
@@ -95,10 +98,16 @@ class Store:
         self.rows: Blocks | None = None
         self.latents: Blocks | None = None
 
-    def begin(self, rows: Rows, latents: Rows) -> None:
-        """Prepares for arrays (S, ...) like these; what a run before left is removed."""
+    def begin(self, rows: Rows, latents: Rows, announce: "Announcement") -> None:
+        """Prepares for arrays (S, ...) like these; what a run before left is removed.
+
+        Raises:
+            TooLarge: the machine has no room for what the run may fill.
+        """
+        columns = disk.columns_of(rows), disk.columns_of(latents)
         self.disk.clear()
-        self._prepare(disk.columns_of(rows), disk.columns_of(latents))
+        announce.make(*map(disk.row_bytes, columns), self)
+        self._prepare(*columns)
 
     def drop(self, number: int) -> None:
         """Forgets a block; its file stays while a checkpoint needs it."""
@@ -118,18 +127,22 @@ class Store:
 
     def saved(self) -> None:
         """Removes files that no checkpoint needs any more."""
-        self.disk.prune()
+        if self.rows:  # Else nothing was stored yet, and there may be no folder.
+            self.disk.prune()
 
-    def load(self, state: dict[str, Any] | None) -> None:
+    def load(self, state: dict[str, Any] | None, announce: "Announcement") -> None:
         """Goes back to a saved state.
 
         Raises:
-            ValueError: files are missing or too short, or of another layout.
+            TooLarge: as `begin`.
+            ValueError: files are missing or too short.
         """
         if state is None:
             return
+        columns = disk.columns_from(state["rows"]), disk.columns_from(state["latents"])
+        announce.make(*map(disk.row_bytes, columns), self)
         self.length = state["length"]
-        self._prepare(disk.columns_from(state["rows"]), disk.columns_from(state["latents"]))
+        self._prepare(*columns)
         self.disk.load(state, self.rows, self.latents)
 
     def _prepare(self, rows: Columns, latents: Columns) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from agents import base
-from launch.replay import disk, windows
+from launch.replay import windows
 from launch.replay.feed import Buffer, Feed, Rows, Stamp
 from launch.replay.size import Announcement
 from launch.replay.store import Store
@@ -75,9 +75,7 @@ class Uniform(Feed):
         row = self.pending | {"action": played}
         kept = extra if self.training.context else {}
         if not self.count:
-            size = disk.row_bytes(disk.columns_of(row)) + disk.row_bytes(disk.columns_of(kept))
-            self.announce.make(size, self.store)
-            self.store.begin(row, kept)
+            self.store.begin(row, kept, self.announce)
         self.store.rows.put(self.count, row)
         if kept:
             self.store.latents.put(self.count, kept)
@@ -176,7 +174,7 @@ class Uniform(Feed):
         self.pending, self.count, self.steps = state["pending"], state["count"], state["steps"]
         self.served, self.oldest, self.drawn = state["served"], state["oldest"], state["drawn"]
         self.means.load(state["means"])
-        self.store.load(state["store"])
+        self.store.load(state["store"], self.announce)
 
     def _online(self, low: int) -> list[int]:
         """Takes up to B windows from the queue of fresh ones, which do not overlap.
