@@ -10,7 +10,7 @@ import pytest
 
 from launch import cli
 
-VERBS = ("run", "evaluate", "play", "suites", "agents", "report", "sync", "export")
+VERBS = ("run", "evaluate", "play", "dream", "suites", "agents", "report", "sync", "export")
 RUN = ("run", "ppo", "--suite", "demo", "--game", "pong", "--seed", "0")
 
 
@@ -140,6 +140,8 @@ REFUSED = {
     ("play", "nowhere"): "there is no such folder",
     ("play", "nowhere", "--out", "x.gif"): "allowed is .mp4",
     ("play", "nowhere", "--window", "--out", "x.mp4"): "not allowed with",
+    ("dream", "nowhere"): "there is no such folder",
+    ("dream", "nowhere", "--steps", "0"): "whole number from 1",
     ("sync", "nowhere"): "nowhere",
     ("export", "nowhere", "--tensorboard"): "no run folder",
     ("export", "nowhere"): "required: --tensorboard",

@@ -1,5 +1,6 @@
 """People see every frame in its colours; the agent sees its view and nothing else."""
 
+import itertools
 import sys
 import types
 from pathlib import Path
@@ -14,6 +15,7 @@ from launch import play, trained, video
 from launch.picture import PANEL, Facts, Painter
 from suites import emulators, env
 from suites.game import RESET
+from tests.launch.dreamers import of_run
 
 FACTS = Facts(score=3.0, lives=2, action="UP", second=65, note="")
 
@@ -126,6 +128,27 @@ def test_the_same_seed_shows_the_same_game_and_another_seed_another(finished: Pa
     one, two, other = (stage.play(700, lambda: None) for stage in stages)
     assert one == two
     assert one != other
+
+
+def test_an_agent_with_a_memory_is_given_what_it_remembered(finished: Path) -> None:
+    toy, carries = of_run(finished, "catch").agent, []
+    policy = toy.policy
+
+    def remembered(carry: Any, *words: Any) -> Any:
+        after = policy(carry, *words)
+        carries.append((carry, after[0]))
+        return after
+
+    toy.policy = remembered
+    stage = unpainted(staged(finished, toy, game="catch", view=toy.config.view)[0])
+    lines = stage.play(100, lambda: None)
+    assert len(lines) > 1, "over the end of a game"
+    assert (carries[0][0]["state"]["age"] == 0).all()
+    for (_, given), (taken, _) in itertools.pairwise(carries):
+        assert given is taken
+    ages = [float(after["state"]["age"][0]) for _, after in carries]
+    assert ages[:4] == [0.0, 1.0, 2.0, 3.0], "counted by the model"
+    assert ages.count(0.0) == len(lines), "it forgets where a game begins"
 
 
 def test_the_score_of_the_panel_is_the_points_so_far(finished: Path) -> None:
