@@ -128,11 +128,12 @@ class Store:
         with self._writing():
             self.client.log_batch(run_id, metrics=metrics)
 
-    def upload(self, run_id: str, paths: Sequence[Path]) -> None:
-        """Copies small files to the run's artifacts."""
+    def upload(self, run_id: str, folder: Path, names: Sequence[str]) -> None:
+        """Copies small files of a folder to the run's artifacts, in the same folders there."""
         with self._writing():
-            for path in paths:
-                self.client.log_artifact(run_id, str(path))
+            for name in names:
+                inside = name.rpartition("/")[0] or None
+                self.client.log_artifact(run_id, str(folder / name), inside)
 
     def settle(self, run_id: str, status: str, ended: float | None) -> None:
         """Writes the run's status, and when it ended."""

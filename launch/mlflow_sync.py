@@ -19,7 +19,8 @@ from launch.points import Mark, Point, Reader, Step
 
 PATIENCE_S = 60.0  # For another process that brings the same folder.
 RECEIPT = "receipt.json"
-FILES = ("config.json", "provenance.json", RECEIPT, "error.json")  # Copied to MLflow, all small.
+# Copied to MLflow, all small, beside what is in media/.
+FILES = ("config.json", "provenance.json", RECEIPT, "error.json")
 
 
 @dataclass
@@ -146,17 +147,24 @@ def _steps(reader: Reader, view: View, synced: Mapping[str, Mark]) -> Iterator[S
 
 def _upload(store: Store, view: View, state: State) -> list[str]:
     """Copies files that changed; a place that cannot be written to is no reason to stop."""
-    names = FILES[:1] if view.status == "RUNNING" else FILES
-    there = [path for path in map(view.folder.joinpath, names) if path.exists()]
-    sums = {path.name: _checksum(path.read_bytes()) for path in there}
-    new = [path for path in there if state.uploaded.get(path.name) != sums[path.name]]
+    names = [*(FILES[:1] if view.status == "RUNNING" else FILES), *view.media]
+    sums = {name: total for name in names if (total := _total(view.folder / name))}
+    new = [name for name, total in sums.items() if state.uploaded.get(name) != total]
     try:
         if new:
-            store.upload(state.run_id, new)
+            store.upload(state.run_id, view.folder, new)
     except (UnavailableError, RefusedError) as error:
-        return [f"{', '.join(path.name for path in new)} not copied: {error}"]
+        return [f"{', '.join(new)} not copied: {error}"]
     state.uploaded |= sums
     return []
+
+
+def _total(path: Path) -> str:
+    """Returns a file's checksum; nothing where there is none, or no more."""
+    try:
+        return _checksum(path.read_bytes())
+    except FileNotFoundError:
+        return ""
 
 
 def _checksum(data: bytes) -> str:

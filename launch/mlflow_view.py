@@ -22,6 +22,7 @@ DEBUG = "debug"  # The experiment of runs that are no suite's.
 LONGEST_PARAM, LONGEST_TAG, LONGEST_KEY = 6000, 5000, 250  # Characters; MLflow refuses more.
 LATER = 60.0  # Seconds by which a process may seem younger than its attempt: clocks are set.
 APART = {"suite", "agent", "game", "seed", "hash", "task_hash", "view_hash", "runtime"}
+MEDIA = {".mp4", ".png", ".gif"}
 STATUS = {"finished": "FINISHED", "stopped": "KILLED", "crashed": "FAILED"}
 
 
@@ -131,6 +132,16 @@ class View:
         stems = [path.stem.partition("-")[0] for path in self.folder.glob("checkpoints/*.npz")]
         # Lines of the checkpoint's own frame may come before or after it.
         return max((int(stem) - 1 for stem in stems if stem.isdigit()), default=-1)
+
+    @property
+    def media(self) -> list[str]:
+        """Videos and pictures that no resume will make again, by their place in the folder."""
+        found = sorted(path.name for path in self.folder.glob("media/*") if path.suffix in MEDIA)
+        frames = {name: name.partition("-")[0] for name in found}
+        return [
+            f"media/{name}" for name, at in frames.items()
+            if not at.isdigit() or int(at) <= self.upto
+        ]  # fmt: skip
 
     @property
     def _exact(self) -> bool:

@@ -230,8 +230,8 @@ class _Work:
 
 def _fingerprint(folder: Path) -> tuple:
     """Changes when a file of the run does."""
-    kinds = (".json", ".jsonl", ".npz")
-    paths = [*folder.iterdir(), *folder.glob("checkpoints/*")]
+    kinds = {".json", ".jsonl", ".npz", *mlflow_view.MEDIA}
+    paths = [*folder.iterdir(), *folder.glob("checkpoints/*"), *folder.glob("media/*")]
     ours = [path for path in paths if path.suffix in kinds and path.name != "mlflow.json"]
     return tuple((path.name, *_stamp(path)) for path in sorted(ours))
 
