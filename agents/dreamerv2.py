@@ -129,10 +129,10 @@ class Agent(world.WorldAgent):
     def build(self, channels: int) -> dict[str, nn.Module]:
         """Returns the networks by name; called with torch's generator seeded."""
         c = self.config
-        self.encoder = strided.Encoder(channels, c.depth, F.elu)
+        self.encoder = strided.Encoder(channels, c.depth, dense.elu)
         self.rssm = recurrent.RSSM(self.latent, self.actions, self.encoder.size, c.deter, c.hidden)
         features = self.rssm.features
-        self.decoder = strided.Decoder(features, c.depth, channels, F.elu)
+        self.decoder = strided.Decoder(features, c.depth, channels, dense.elu)
         self.reward = dense.MLP(features, c.layers, c.units, 1)
         modules = {name: getattr(self, name) for name in MODEL[:-1]}
         if c.discount_head:

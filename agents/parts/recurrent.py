@@ -109,11 +109,11 @@ class RSSM(nn.Module):
 
     def prior(self, deter: Float[Tensor, "*N D"]) -> Float[Tensor, "*N P"]:
         """Returns the distribution of latents with nothing seen."""
-        return self.prior_out(F.elu(self.prior_hidden(deter))).float()
+        return self.prior_out(dense.elu(self.prior_hidden(deter))).float()
 
     def imagine(self, state: State, action: Float[Tensor, "N A"], noise: Tensor) -> State:
         """Returns states after an action, with nothing seen, and their `prior`."""
-        x = F.elu(self.inward(torch.cat([state["stoch"], action], -1)))
+        x = dense.elu(self.inward(torch.cat([state["stoch"], action], -1)))
         deter = self.gru(x, state["deter"])
         prior = self.prior(deter)
         return {"deter": deter, "stoch": self.latent.sample(prior, noise), "prior": prior}
@@ -146,9 +146,9 @@ class RSSM(nn.Module):
         seen = F.linear(embedding, from_embedding, self.posterior_hidden.bias).unbind(1)
         deter, stoch, found = state["deter"], state["stoch"], []
         for row, (kept, drawn) in enumerate(zip(keep.unbind(1), noise.unbind(1), strict=True)):
-            x = F.elu(acted[row] + F.linear(stoch * kept, from_stoch))
+            x = dense.elu(acted[row] + F.linear(stoch * kept, from_stoch))
             deter = self.gru(x, deter * kept)
-            hidden = F.elu(seen[row] + F.linear(deter, from_deter))
+            hidden = dense.elu(seen[row] + F.linear(deter, from_deter))
             posterior = self.posterior_out(hidden).float()
             stoch = self.latent.sample(posterior, drawn)
             found.append((deter, stoch, posterior))

