@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from agents.parts import unimix
+from agents.parts import norms, unimix
 from agents.parts.blocks import Block, GroupLinear, Linear
 from agents.parts.norms import Norm
 
@@ -114,14 +114,24 @@ class BlockRSSM(nn.Module):
 
 
 def gate(gates: Float[Tensor, "N G 3 J"], deter: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Returns the memory that the gates make of the one before."""
-    reset, candidate, update = gates.flatten(-1).unbind(2)
+    """Returns the memory that the gates make of the one before, in its type; gradients flow."""
+    reset, candidate, update = gates.float().flatten(-1).unbind(2)
     update = (update.flatten(1) + UPDATE_BIAS).sigmoid()
     candidate = (reset.sigmoid() * candidate).tanh().flatten(1)
-    return update * candidate + (1 - update) * deter
+    return torch.lerp(deter.float(), candidate, update).to(deter.dtype)
 
 
-def split(model: BlockRSSM) -> tuple[Float[Tensor, "G J J"], Float[Tensor, "3*U D"]]:
+@torch.no_grad()
+def gated(gates: Float[Tensor, "N G 3 J"], deter: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+    """Returns the same without gradients, where it can in one pass."""
+    if not norms.fits(gates, deter):
+        return gate(gates, deter)
+    after, (rows, groups, _, width) = torch.empty_like(deter), gates.shape
+    norms.run("gate", gates, rows, 3 * deter.shape[1], (gates, deter, after), [groups, width])
+    return after
+
+
+def split(model: BlockRSSM) -> tuple[Float[Tensor, "G J J"], Float[Tensor, "U3 D"]]:
     """Returns the inner layer's weight in two: for each block's own memory, and for the rest.
 
     What all blocks share is then one product instead of G.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from agents.parts import block_rssm, norms, unimix
@@ -35,7 +35,7 @@ class Observed(NamedTuple):
 def observe(
     model: BlockRSSM,
     deter: Float[Tensor, "B D"],
-    index: Int[Tensor, "B V"],
+    index: Integer[Tensor, "B V"],
     action: Float[Tensor, "B T A"],
     embedding: Float[Tensor, "B T E"],
     first: Bool[Tensor, "B T"],
@@ -78,7 +78,7 @@ def observe(
 def plain_observe(
     model: BlockRSSM,
     deter: Float[Tensor, "B D"],
-    index: Int[Tensor, "B V"],
+    index: Integer[Tensor, "B V"],
     action: Float[Tensor, "B T A"],
     embedding: Float[Tensor, "B T E"],
     first: Bool[Tensor, "B T"],
@@ -158,7 +158,7 @@ class Scan(torch.autograd.Function):
             inner = grouped(before, w.own) + torch.addmm(acted[row], both, w.shared)
             gates = grouped(norms.norm_silu(inner, gains.inner), w.gates) + w.gates_bias
             gates = gates.view(count, sizes.groups, 3, -1)
-            deter = block_rssm.gate(gates.float(), before.float()).to(before.dtype)
+            deter = block_rssm.gated(gates, before)
             hidden = torch.addmm(seen[row], deter, w.posterior.t())
             logits = torch.addmm(w.out_bias, norms.norm_silu(hidden, gains.posterior), w.out.t())
             probs = unimix.mixed(logits.view(count, sizes.latents, sizes.classes))

@@ -10,11 +10,12 @@ predicted at s_k. V does not hold r_k, and c holds the discount:
     value:  w_k [CE(V_k, R_k) + slow_scale CE(V_k, V_slow_k)]
 
 Source: danijar/dreamerv3@e3f0224; Hafner et al. 2023, arXiv:2301.04104, equations 4 to 7.
-Shapes: L imagined steps, N = B T starts, B sequences, T rows, F features, A actions, K bins.
+Shapes: L imagined steps, N = B T starts, B sequences, T rows, T1 = T - 1, F features, A actions,
+K bins.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,7 @@ from agents.parts.block_world import Data, Seen
 from agents.parts.percentiles import Percentiles
 
 
+@runtime_checkable
 class Settings(Protocol):
     """What actor and critic need of an agent's settings."""
 
@@ -111,7 +113,7 @@ class Behaviour:
         }
         return losses, metrics, judged
 
-    def replay_targets(self, rows: Data, imagined: Float[Tensor, " N"]) -> Float[Tensor, "B T-1"]:
+    def replay_targets(self, rows: Data, imagined: Float[Tensor, " N"]) -> Float[Tensor, "B T1"]:
         """Returns what rows were worth, with imagined returns wherever play is not known.
 
         R_t = r_{t+1} + discount (1 - term_{t+1}) [(1 - k) boot_{t+1} + k R_{t+1}],
@@ -130,7 +132,7 @@ class Behaviour:
 
     def replay_loss(
         self, rows: Data, seen: Seen, imagined: Float[Tensor, " N"]
-    ) -> Float[Tensor, "B T-1"]:
+    ) -> Float[Tensor, "B T1"]:
         """Returns the critic's error on the rows; its gradient shapes the representation.
 
         Args:
@@ -149,6 +151,6 @@ class Behaviour:
         self, logits: Float[Tensor, "*M K"], target: Float[Tensor, "*M"], slow: Float[Tensor, "*M"]
     ) -> Float[Tensor, "*M"]:
         """Returns the cross-entropy with the target, and with what the slow critic says."""
-        pull, likely = self.settings.slow_scale, twohot.log_likelihood
-        fit = likely(logits, target, self.bins) + pull * likely(logits, slow, self.bins)
-        return (1 + pull) * logits.logsumexp(-1) - fit
+        return twohot.cross_entropy(
+            logits, self.bins, target, slow, scales=(1.0, self.settings.slow_scale)
+        )

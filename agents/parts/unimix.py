@@ -7,10 +7,13 @@ Shapes: N states, V variables, K classes.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
+from agents.parts import native
+
 UNIFORM = 0.01
+LEAST = 1024  # Variables that are worth a piece of work of their own.
 
 
 def mixed(logits: Float[Tensor, "*N V K"]) -> Float[Tensor, "*N V K"]:
@@ -26,7 +29,21 @@ def choose(probs: Float[Tensor, "*N V K"], uniform: Float[Tensor, "*N V"]) -> In
     return passed.sum(-1).clamp(max=probs.shape[-1] - 1)
 
 
-def one_hot(index: Int[Tensor, "*N V"], classes: int, dtype: torch.dtype) -> Float[Tensor, "*N Z"]:
+@torch.no_grad()
+def draw(logits: Float[Tensor, "*N V K"], uniform: Float[Tensor, "*N V"]) -> Int[Tensor, "*N V"]:
+    """Returns `choose(mixed(logits), uniform)`, where it can in one pass."""
+    logits, uniform = logits.float().contiguous(), uniform.contiguous()
+    if not native.usable(logits, uniform):
+        return choose(mixed(logits), uniform)
+    index = torch.empty(uniform.shape, dtype=torch.int64)
+    sizes = [logits.shape[-1], UNIFORM]
+    native.call("mix_and_draw", uniform.numel(), LEAST, (logits, uniform, index), sizes)
+    return index
+
+
+def one_hot(
+    index: Integer[Tensor, "*N V"], classes: int, dtype: torch.dtype
+) -> Float[Tensor, "*N Z"]:
     """Returns the draws in one row."""
     found = torch.zeros(*index.shape, classes, dtype=dtype, device=index.device)
     return found.scatter_(-1, index.long()[..., None], 1.0).flatten(-2)
