@@ -111,12 +111,12 @@ class Agent(world.WorldAgent):
         self.networks = nn.ModuleDict(networks).to(self.device)
         c, learnt = config, [p for name in LEARNT for p in self.networks[name].parameters()]
         self.opt = laprop.LaProp(learnt, c.learning_rate, c.warmup, c.clip, c.betas, c.eps)
-        self.frozen = torch_agent.Frozen(self.networks, self.kind)
+        self.frozen = torch_agent.Frozen(networks, self.kind)
         self.scale = percentiles.Percentiles(c.return_rate, c.return_limit).to(self.device)
         self.bins = twohot.bins(self.device)
-        self.world = block_world.World(config, self.networks, self.kind, self.bins)
+        self.world = block_world.World(config, networks, self.kind, self.bins)
         self.behaviour = twohot_behaviour.Behaviour(
-            config, self.networks, self.frozen, self.scale, self.bins
+            config, networks, self.frozen, self.scale, self.bins
         )
         self.parts = {"networks": self.networks, "opt": self.opt, "scale": self.scale}
         self.fresh: Data = {}  # What the last batch was filtered to, on its way to replay.
@@ -219,7 +219,7 @@ class Agent(world.WorldAgent):
         act, step = self.uniform(c.horizon, count, 1), self.uniform(c.horizon, count, c.latents)
         return (
             lambda probs, k: unimix.choose(probs[:, None], act[k])[:, 0],
-            lambda probs, k: unimix.choose(probs, step[k]),
+            lambda logits, k: unimix.draw(logits, step[k]),
         )
 
     def uniform(self, *shape: int) -> Tensor:
@@ -237,7 +237,7 @@ class Agent(world.WorldAgent):
 
     def encode(self, image: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N E"]:
         """Returns the tokens of images."""
-        return self.frozen["encoder"](pooled.centred(image, self.kind))
+        return self.frozen["encoder"](norms.centred(image, self.kind))
 
     def observe(
         self,
@@ -267,7 +267,7 @@ class Agent(world.WorldAgent):
     ) -> world.State:
         """Returns states with latents drawn from a generator."""
         uniform = torch.from_numpy(rng.random(logits.shape[:-1], np.float32)).to(self.device)
-        index = unimix.choose(unimix.mixed(logits), uniform)
+        index = unimix.draw(logits, uniform)
         return {"deter": deter.float(), "stoch": index.to(torch.uint8)}
 
     def dense(self, state: world.State) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N Z"]]:

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from agents.parts import block_rssm, block_scan, unimix
+from agents.parts import block_rssm, block_scan
 from agents.parts.block_rssm import BlockRSSM
 
-Draw = Callable[[Tensor, int], Tensor]  # Probabilities and the step to classes.
+Draw = Callable[[Tensor, int], Tensor]  # What is known of a step, and which it is, to classes.
 
 
 class Dream(NamedTuple):
@@ -56,7 +56,7 @@ class Stepper:
         inner = torch.addmm(self.acted[action], both, self.shared)
         inner = model.inner_norm(inner + block_scan.grouped(deter, self.own))
         gates = model.gates(inner).view(len(deter), model.sizes.groups, 3, -1)
-        return block_rssm.gate(gates.float(), deter.float()).to(deter.dtype)
+        return block_rssm.gated(gates, deter)
 
 
 def imagine(
@@ -77,7 +77,7 @@ def imagine(
         index: latents of the starts.
         steps: L.
         draw_action: draws (N,) actions from probabilities (N, A).
-        draw_latent: draws (N, V) latents from probabilities (N, V, K).
+        draw_latent: draws (N, V) latents from the prior's logits (N, V, K).
     """
     sizes, size = model.sizes, model.sizes.deter
     with torch.no_grad():
@@ -92,7 +92,7 @@ def imagine(
             action = draw_action(logits[-1].detach().softmax(-1), step)
             deter = stepper.step(features[step, :, :size], features[step, :, size:], action)
             prior = model.prior_logits(deter)
-            index = draw_latent(unimix.mixed(prior), step)
+            index = draw_latent(prior, step)
             features[step + 1] = model.feature(deter, index)
         actions.append(action)
         priors.append(prior)

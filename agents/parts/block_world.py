@@ -5,18 +5,19 @@ Shapes: B sequences, T rows, H W C image, E embedding, D memory, V latents, K cl
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
-from agents.parts import block_scan, norms, pooled, twohot, unimix
+from agents.parts import block_scan, norms, twohot, unimix
 
 Data = dict[str, Tensor]
 
 
+@runtime_checkable
 class Settings(Protocol):
     """What the world model needs of an agent's settings."""
 
@@ -53,7 +54,7 @@ class World:
         rows: Data,
         action: Int[Tensor, "B T"],
         deter: Float[Tensor, "B D"],
-        index: Int[Tensor, "B V"],
+        index: Integer[Tensor, "B V"],
         draw: block_scan.Draw,
     ) -> Seen:
         """Filters rows.
@@ -66,9 +67,9 @@ class World:
             draw: draws the latents of a row.
         """
         model, first = self.networks["model"], rows["is_first"]
-        tokens = self.networks["encoder"](pooled.centred(rows["image"].flatten(0, 1), self.kind))
+        tokens = self.networks["encoder"](norms.centred(rows["image"].flatten(0, 1), self.kind))
         tokens = tokens.unflatten(0, first.shape)
-        taken = F.one_hot(action.long(), model.actions)
+        taken = F.one_hot(action.long(), model.actions).to(self.kind)
         states = block_scan.observe(model, deter.to(self.kind), index, taken, tokens, first, draw)
         stoch = unimix.straight_through(states.probs, states.index, self.kind)
         return Seen(tokens, states, torch.cat([states.deter, stoch], -1))
@@ -79,7 +80,7 @@ class World:
         discount = 1 - 1 / self.settings.discount_horizon
         flat, size = seen.feature.flatten(0, 1), seen.states.deter.shape[-1]
         image = nets["decoder"](flat[:, :size], flat[:, size:])
-        error = norms.image_error(image, norms.gather(rows["image"].flatten(0, 1)))
+        error = norms.image_error(image, rows["image"].flatten(0, 1))
         prior = unimix.mixed(nets["model"].prior_logits(seen.states.deter))
         posterior = seen.states.probs
         dynamics = unimix.divergence(posterior.detach(), prior)
@@ -88,7 +89,7 @@ class World:
         alive = discount * (~rows["is_terminal"]).float()
         losses = {
             "image": error.view(shape),
-            "reward": twohot.cross_entropy(reward.float(), rows["reward"], self.bins),
+            "reward": twohot.cross_entropy(reward, self.bins, rows["reward"]),
             "continue": F.binary_cross_entropy_with_logits(
                 proceed.float(), alive, reduction="none"
             ),

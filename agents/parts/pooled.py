@@ -10,7 +10,7 @@ Shapes: N images, H W C image, h w smallest map, d depth.
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from agents.parts import norms
@@ -34,7 +34,7 @@ class Conv(nn.Module):
         """Returns a map of the same size; what lies outside is zero."""
         return convolve(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
 
-    def doubled(self, x: Float[Tensor, "N H W I"]) -> Float[Tensor, "N H W 4*O"]:
+    def doubled(self, x: Float[Tensor, "N H W I"]) -> Float[Tensor, "N H W O4"]:
         """Returns the map of twice the size, its 2 x 2 blocks in the channels."""
         weight = subpixel(self.weight).to(x.dtype)
         return convolve(x, weight, self.bias.to(x.dtype).repeat(4))
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         """Returns tokens, flattened as (h, w, channel).
 
         Args:
-            x: pixels as `centred` returns them.
+            x: pixels as `norms.centred` returns them.
         """
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = norms.pool_norm_silu(conv(x), norm.gain)
@@ -99,7 +99,7 @@ class Decoder(nn.Module):
 
     def forward(
         self, deter: Float[Tensor, "N D"], latent: Float[Tensor, "N Z"]
-    ) -> Float[Tensor, "N H//2 W//2 4*C"]:
+    ) -> Float[Tensor, "N H2 W2 C4"]:
         """Returns what the sigmoid of is the image, its 2 x 2 blocks in the channels."""
         x = self.small(deter, latent)
         for conv, norm in zip(self.convs[:-1], self.norms[1:], strict=True):
@@ -126,11 +126,6 @@ def edges(shape: tuple[int, int, int]) -> tuple[int, int]:
     if height % LEAST or width % LEAST:
         raise ValueError(f"view.size: {shape[:2]}; Dreamer v3 takes multiples of {LEAST}.")
     return height // LEAST, width // LEAST
-
-
-def centred(image: UInt8[Tensor, "*N H W C"], dtype: torch.dtype) -> Float[Tensor, "*N H W C"]:
-    """Returns pixels in [-0.5, 0.5]: the only door to the encoder."""
-    return (image.to(dtype) / 255) - 0.5
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents import base
+from agents.parts import native
 
 
 class TorchAgent:
@@ -25,6 +26,7 @@ class TorchAgent:
     def __init__(self, config: base.Config, seed: int, device: str):
         """Prepares an agent without parts."""
         self.config, self.device = config, choose_device(device)
+        native.keep_memory()
         self.generator = torch.Generator().manual_seed(seed)
         self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self.sums: dict[str, Tensor] = {}
