@@ -91,7 +91,6 @@ class Rows(NamedTuple):
     action: Float[Tensor, "B T A"]  # that led here, one-hot; zero where none did
     reward: Float[Tensor, "B T"]
     alive: Float[Tensor, "B T"]  # 0 at a terminal, 1 elsewhere
-    first: Bool[Tensor, "B T"]
 
 
 class Agent(world.WorldAgent):
@@ -120,11 +119,11 @@ class Agent(world.WorldAgent):
         self.precision = images.precision(c.precision, self.device)
         size = c.stoch + c.deter
         with torch_agent.seeded(seed):
-            self.encoder = strided.Encoder(shape[2], c.depth, F.relu)
+            self.encoder = strided.Encoder(shape[2], c.depth, torch.relu_)
             self.rssm = gaussian.RSSM(
                 c.stoch, c.deter, c.hidden, self.actions, self.encoder.size, c.least_std
             )
-            self.decoder = strided.Decoder(size, c.depth, shape[2], F.relu)
+            self.decoder = strided.Decoder(size, c.depth, shape[2], torch.relu_)
             self.reward = dense.MLP(size, c.reward_layers, c.units, 1)
             if c.continue_head:
                 self.proceed = dense.MLP(size, c.continue_layers, c.units, 1)
@@ -263,10 +262,7 @@ class Agent(world.WorldAgent):
         """Returns the model's loss, the states (B, T, ...) of real play, and metrics."""
         c, image = self.config, strided.centred(rows.image)
         embedding = self.encoder(image.flatten(0, 1)).unflatten(0, rows.reward.shape)
-        start = self.initial(len(image))
-        state = world.scan(
-            self.rssm.observe, start, rows.action, embedding, self.resets(rows), noise
-        )
+        state = self.rssm.filter(rows.action, embedding, noise)
         prior = self.rssm.prior(state["deter"])
         posterior = gaussian.Normal(state["mean"], state["std"])
         kl = gaussian.divergence(posterior, prior)
@@ -352,12 +348,7 @@ class Agent(world.WorldAgent):
             categorical.one_hot(self.tensor(batch["previous_action"]), self.actions),
             self.tensor(batch["reward"]),
             1 - self.tensor(batch["is_terminal"]).float(),
-            self.tensor(batch["is_first"]),
         )
-
-    def resets(self, rows: Rows) -> Bool[Tensor, "B T"]:
-        """Returns where state and action become zero: never in row 0, whose action counts."""
-        return torch.cat([torch.zeros_like(rows.first[:, :1]), rows.first[:, 1:]], 1)
 
     def noise(self, steps: int, count: int) -> Float[Tensor, "{steps} {count} S"]:
         """Draws what latents of training are sampled with."""

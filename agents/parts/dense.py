@@ -4,6 +4,7 @@ Source: danijar/dreamerv2@07d906e; Glorot and Bengio 2010 for the kernels.
 Shapes: N states, I inputs, O outputs.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +24,17 @@ def glorot(layer: nn.Module) -> nn.Module:
 def linear(inputs: int, outputs: int) -> nn.Linear:
     """Returns a linear layer, initialised as Keras does."""
     return glorot(nn.Linear(inputs, outputs))
+
+
+def columns(weight: Float[Tensor, "O I"], first: int) -> list[Tensor]:
+    """Returns the columns of a matrix for the first inputs, and for the others.
+
+    They are cast here, once, not at every step of a loop.
+    """
+    kind = weight.device.type
+    if torch.is_autocast_enabled(kind):
+        weight = weight.to(torch.get_autocast_dtype(kind))
+    return list(weight.split([first, weight.shape[1] - first], 1))
 
 
 def elu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

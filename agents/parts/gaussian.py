@@ -3,7 +3,8 @@
 A state holds what is drawn and what is not: `stoch` with the `mean` and `std` that it was drawn
 from, and `deter`, the recurrent units. All of them are float32, whatever products run in.
 Source: Hafner et al. 2020, arXiv:1912.01603; danijar/dreamer@56d4d44.
-Shapes: N states, S numbers of a latent, D recurrent units, A actions, E embedding, F = S + D.
+Shapes: N states, B sequences, T rows, S numbers of a latent, D recurrent units, A actions, E
+embedding, F = S + D.
 """
 
 import math
@@ -109,7 +110,7 @@ class RSSM(nn.Module):
 
     def advance(self, state: State, action: Float[Tensor, "N A"]) -> Float[Tensor, "N D"]:
         """Returns the recurrent units after an action, one-hot or zero."""
-        x = F.elu(self.join(torch.cat([state["stoch"], action], -1)))
+        x = dense.elu(self.join(torch.cat([state["stoch"], action], -1)))
         return self.cell(x, state["deter"])
 
     def prior(self, deter: Float[Tensor, "*N D"]) -> Normal:
@@ -134,6 +135,37 @@ class RSSM(nn.Module):
         deter = self.advance(state, action)
         raw = self.correct(torch.cat([deter, embedding.float()], -1))
         return _drawn(normal(raw, self.least), deter, noise)
+
+    def filter(
+        self,
+        action: Float[Tensor, "B T A"],
+        embedding: Float[Tensor, "B T E"],
+        noise: Float[Tensor, "T B S"],
+    ) -> State:
+        """Filters sequences from the zero state and returns their states (B, T, ...).
+
+        The same as `observe` row by row, its twin. What does not wait for a state is computed for
+        all rows at once: the shares of actions and embeddings before the loop, moments after it.
+
+        Args:
+            action: that led to each row, one-hot or zero.
+            embedding: of each row.
+            noise: what the latents are drawn with.
+        """
+        hidden, out = self.correct.hidden[0], self.correct.out
+        of_stoch, of_action = dense.columns(self.join.weight, self.stoch)
+        of_deter, of_embedding = dense.columns(hidden.weight, self.deter)
+        acted = F.linear(action, of_action, self.join.bias).unbind(1)
+        seen = F.linear(embedding, of_embedding, hidden.bias).unbind(1)
+        before, found = self.initial(len(action)), []
+        stoch, deter = before["stoch"], before["deter"]
+        for row, drawn in enumerate(noise):
+            deter = self.cell(dense.elu(acted[row] + F.linear(stoch, of_stoch)), deter)
+            raw = out(dense.elu(seen[row] + F.linear(deter, of_deter)))
+            stoch = sample(normal(raw, self.least), drawn)
+            found.append((raw, stoch, deter))
+        raw, stoch, deter = (torch.stack(each, 1) for each in zip(*found, strict=True))
+        return {**normal(raw, self.least)._asdict(), "stoch": stoch, "deter": deter}
 
 
 def _drawn(given: Normal, deter: Float[Tensor, "N D"], noise: Float[Tensor, "#N S"]) -> State:

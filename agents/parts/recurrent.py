@@ -139,8 +139,8 @@ class RSSM(nn.Module):
             first: whether a row begins an episode.
             noise: what latents are drawn with.
         """
-        from_stoch, from_action = parts(self.inward.weight, self.latent.size)
-        from_deter, from_embedding = parts(self.posterior_hidden.weight, self.deter)
+        from_stoch, from_action = dense.columns(self.inward.weight, self.latent.size)
+        from_deter, from_embedding = dense.columns(self.posterior_hidden.weight, self.deter)
         keep = (~first).float()[..., None]
         acted = F.linear(action * keep, from_action, self.inward.bias).unbind(1)
         seen = F.linear(embedding, from_embedding, self.posterior_hidden.bias).unbind(1)
@@ -158,17 +158,6 @@ class RSSM(nn.Module):
             for name, each in zip(names, zip(*found, strict=True), strict=True)
         }
         return states | {"prior": self.prior(states["deter"])}
-
-
-def parts(weight: Float[Tensor, "O I"], first: int) -> list[Tensor]:
-    """Returns the columns of a matrix for the first inputs, and for the others.
-
-    They are cast here, once, not at every step of a loop.
-    """
-    kind = weight.device.type
-    if torch.is_autocast_enabled(kind):
-        weight = weight.to(torch.get_autocast_dtype(kind))
-    return list(weight.split([first, weight.shape[1] - first], 1))
 
 
 def balanced(

@@ -8,9 +8,6 @@ Source: danijar/dreamer, danijar/dreamerv2@07d906e, danijar/dreamerv3@e3f0224: t
 Shapes: N states, B streams, T rows, L imagined steps, H W C image, E embedding, A actions.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -148,35 +145,6 @@ class WorldAgent(torch_agent.TorchAgent):
             state = self.imagine(state, action, rng)
         image = pixels(torch.stack(found.pop("image"), 1))
         return {"image": image} | {k: numpy(torch.stack(v, 1)) for k, v in found.items()}
-
-
-def scan(
-    step: Callable[[State, Tensor, Tensor, Any], State],
-    state: State,
-    action: Float[Tensor, "B T A"],
-    embedding: Float[Tensor, "B T E"],
-    first: Bool[Tensor, "B T"],
-    noise: Any,
-) -> State:
-    """Runs a model over rows and returns the states (B, T, ...) after each; gradients flow.
-
-    Where a row begins an episode, the state and the action that lead to it become zero.
-
-    Args:
-        step: from state, action (B, A), embedding (B, E) and noise[t] to the next state.
-        state: before the first row.
-        action: that led to each row, one-hot.
-        embedding: of each row.
-        first: whether a row begins an episode.
-        noise: what each step draws with; entry t is handed to step t.
-    """
-    states: list[State] = []
-    for t in range(action.shape[1]):
-        keep = ~first[:, t]
-        state = {name: masked(tensor, keep) for name, tensor in state.items()}
-        state = step(state, masked(action[:, t], keep), embedding[:, t], noise[t])
-        states.append(state)
-    return {name: torch.stack([each[name] for each in states], 1) for name in states[0]}
 
 
 def masked(tensor: Tensor, keep: Bool[Tensor, " B"]) -> Tensor:
