@@ -1,19 +1,21 @@
 """The files of a replay, which are the same whether it lives in memory or in the files.
 
 rows-K.bin        block K: its columns one after the other, each (S, R, ...). Rows are only added.
-latents-N.bin     the latents of some blocks as one checkpoint found them. Never written again: a
-                  newer checkpoint writes the blocks that have changed into a file of its own.
+latents-N.bin     the latents of some pages (rows of one stream that are saved together) as one
+                  checkpoint found them. Never written again: a newer checkpoint writes the pages
+                  that have changed since into a file of its own.
 live-K.bin        mapped storage alone: the latents of block K as they are now. No checkpoint
                   needs it; a resumed run makes it anew.
 
-A checkpoint names the blocks, where the latents of each are, and how many rows count. What lies
+A checkpoint names the blocks, where each page of latents is, and how many rows count. What lies
 beyond was played after it and is played again, so nothing has to be rolled back, and the files of
 a checkpoint stay until two newer ones are on the disk. A kill in the middle of writing leaves
 bytes that no checkpoint names.
 
-Shapes: S streams, R rows of a block.
+Shapes: S streams, R rows of a block, P pages of a block and stream.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 Columns = dict[str, tuple[tuple[int, ...], np.dtype]]
 
 ALIGNED = 64  # Bytes; a column begins at a multiple.
-WASTE = 2.0  # Files of latents are at most so many times what is still wanted of them.
+WASTE = 2  # Files of latents take at most so many times what is still wanted of them.
+NOWHERE = -1
 
 
 def columns_of(rows: Rows) -> Columns:
@@ -62,7 +65,7 @@ class Disk:
         self.folder, self.mapped = folder, mapped
         self.maps: dict[tuple[str, int], np.memmap] = {}
         self.count = 0  # Rows of a stream that are in the files.
-        self.place: dict[int, tuple[int, int, int]] = {}  # Block: file, offset, rows of a stream.
+        self.place: dict[int, np.ndarray] = {}  # Block: file and offset of its pages, (S, P, 2).
         self.history: list[dict[str, Any]] = []  # What the newest checkpoints need.
 
     def clear(self) -> None:
@@ -100,7 +103,7 @@ class Disk:
         try:
             self._save_rows(count, rows)
             if latents.columns:
-                self._save_latents(count, latents)
+                self._save_latents(latents)
             sync_folder(self.folder)
         except OSError as error:
             self.prune()  # What was written of this checkpoint, in vain.
@@ -109,17 +112,18 @@ class Disk:
         need = {
             "stamp": list(stamp),
             "blocks": sorted(rows.held),
-            "files": sorted({file for file, _, _ in self.place.values()}),
+            "files": sorted(self._wanted()),
         }
         # Saved twice at one place, a checkpoint replaces itself.
         before = [old for old in self.history if old["stamp"] != need["stamp"]]
         self.history = [need, *before][:KEPT]
         return {
             "length": rows.length,
+            "page": latents.page,
             "count": count,
             "rows": described(rows.columns),
             "latents": described(latents.columns),
-            "place": [[block, *found] for block, found in sorted(self.place.items())],
+            "place": {str(block): found.copy() for block, found in sorted(self.place.items())},
             "history": [dict(need) for need in self.history],
         }
 
@@ -149,39 +153,50 @@ class Disk:
                     _write(file, array, offset, low, high)
                 os.fsync(file)
 
-    def _save_latents(self, count: int, latents: "Blocks") -> None:
-        dirty = sorted(latents.changed | self._scattered(latents))
+    def _save_latents(self, latents: "Blocks") -> None:
+        dirty = {block: pages for block, pages in latents.changed.items() if pages.any()}
+        for block, pages in self._scattered(latents).items():
+            dirty[block] = dirty.get(block, False) | pages
         if not dirty:
             return
-        number = 1 + max(self._numbers("latents"), default=-1)
-        offset, place = 0, {}
+        number, offset = 1 + max(self._numbers("latents"), default=-1), 0
+        found = {}
         with self._open(self.path("latents", number)) as file:
-            for block in dirty:
-                filled = min(count - block * latents.length, latents.length)
-                place[block] = (number, offset, filled)
-                for name in latents.columns:
-                    array = latents.held[block][name][:, :filled]
-                    for stream in array:
-                        offset += _pwrite(file, stream, offset)
+            for block in sorted(dirty):
+                found[block] = self.place.get(block, np.full((*latents.pages, 2), NOWHERE)).copy()
+                for stream, page in np.argwhere(dirty[block]).tolist():
+                    found[block][stream, page] = number, offset
+                    for array in _page(latents, block, stream, page):
+                        offset += _pwrite(file, array, offset)
             os.fsync(file)
-        self.place |= place
+        self.place |= found
         latents.changed.clear()
 
-    def _scattered(self, latents: "Blocks") -> set[int]:
-        """Returns blocks to write again, so that old files of which little is wanted can go."""
-        row = row_bytes(latents.columns) * latents.streams
-        wanted: dict[int, int] = {}
-        kept = {b: p for b, p in self.place.items() if b not in latents.changed}
-        for file, _, filled in kept.values():
-            wanted[file] = wanted.get(file, 0) + filled * row
-        sizes = {file: self.path("latents", file).stat().st_size for file in wanted}
-        again: set[int] = set()
+    def _wanted(self, but: dict[int, np.ndarray] | None = None) -> dict[int, int]:
+        """Returns how many pages are wanted of each file, but for some pages."""
+        files = [found[..., 0] for found in self.place.values()]
+        if but:
+            files = [
+                np.where(but[block], NOWHERE, found[..., 0]) if block in but else found[..., 0]
+                for block, found in self.place.items()
+            ]
+        every = np.concatenate([each.ravel() for each in files]) if files else np.zeros(0, int)
+        names, counts = np.unique(every[every != NOWHERE], return_counts=True)
+        return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+    def _scattered(self, latents: "Blocks") -> dict[int, np.ndarray]:
+        """Returns pages to write again, so that files of which little is wanted can go."""
+        wanted = self._wanted(latents.changed)
+        page = latents.page * row_bytes(latents.columns)
+        sizes = {file: self.path("latents", file).stat().st_size / page for file in wanted}
+        again: list[int] = []
         for file in sorted(wanted, key=lambda each: wanted[each] / sizes[each]):
             if sum(sizes.values()) <= WASTE * sum(wanted.values()):
                 break
-            again |= {block for block, (where, _, _) in kept.items() if where == file}
+            again.append(file)
             del sizes[file], wanted[file]
-        return again
+        pages = {block: np.isin(found[..., 0], again) for block, found in self.place.items()}
+        return {block: found for block, found in pages.items() if found.any()}
 
     # Loading
 
@@ -192,15 +207,14 @@ class Disk:
             ValueError: a file is missing or too short.
         """
         self.count, self.maps = state["count"], {}
-        self.place = {block: (file, at, filled) for block, file, at, filled in state["place"]}
+        self.place = {int(block): found.copy() for block, found in state["place"].items()}
         self.history = [dict(need) for need in state["history"]]
         for number in self._numbers("live"):
             self.path("live", number).unlink()
         try:
             for number in self.history[0]["blocks"]:
                 self._load_rows(number, rows)
-            for block, (file, offset, filled) in self.place.items():
-                self._load_latents(block, file, offset, filled, latents)
+            self._load_latents(latents)
         except (OSError, EOFError) as error:
             raise ValueError(
                 f"{self.folder}: the checkpoint's replay cannot be read ({error}). Put the files "
@@ -222,16 +236,19 @@ class Disk:
                 for stream in range(rows.streams):
                     _pread(file, array[stream, :high], offset + stream * step)
 
-    def _load_latents(
-        self, block: int, file: int, offset: int, filled: int, latents: "Blocks"
-    ) -> None:
-        latents.held[block] = self.new("live", block, latents)
-        with self.path("latents", file).open("rb", buffering=0) as source:
-            for name in latents.columns:
-                for stream in range(latents.streams):
-                    array = latents.held[block][name][stream, :filled]
-                    _pread(source, array, offset)
-                    offset += array.nbytes
+    def _load_latents(self, latents: "Blocks") -> None:
+        with contextlib.ExitStack() as stack:
+            files = {
+                file: stack.enter_context(self.path("latents", file).open("rb", buffering=0))
+                for file in self._wanted()
+            }
+            for block, found in self.place.items():
+                latents.held[block] = self.new("live", block, latents)
+                for stream, page in np.argwhere(found[..., 0] != NOWHERE).tolist():
+                    file, offset = found[stream, page].tolist()
+                    for array in _page(latents, block, stream, page):
+                        _pread(files[file], array, offset)
+                        offset += array.nbytes
 
     # Files
 
@@ -274,6 +291,12 @@ def _offsets(blocks: "Blocks") -> tuple[dict[str, int], int]:
         at += blocks.streams * blocks.length * row_bytes({name: column})
         at += -at % ALIGNED
     return offsets, at
+
+
+def _page(latents: "Blocks", block: int, stream: int, page: int) -> list[np.ndarray]:
+    """Returns the arrays of a page: views, one a column."""
+    rows = slice(page * latents.page, (page + 1) * latents.page)
+    return [latents.held[block][name][stream, rows] for name in latents.columns]
 
 
 def _write(file: Any, array: np.ndarray, offset: int, low: int, high: int) -> None:

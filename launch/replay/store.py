@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from launch.replay import disk
 from launch.replay.disk import Columns
 from launch.replay.feed import Rows, Stamp
@@ -18,26 +20,31 @@ if TYPE_CHECKING:
     from launch.replay.size import Announcement
 
 ROWS = 16_384  # Of a block, all streams: about 200 MB of frames at 64x64x3.
+PAGE = 64  # Rows of one stream whose latents are saved together: as many as a batch changes.
 
 
 class Blocks:
     """Arrays (S, R, ...) of some columns, by the number of their block."""
 
     def __init__(
-        self, streams: int, length: int, columns: Columns, allocate: Callable[[int], Rows]
-    ):
+        self, streams: int, length: int, page: int, columns: Columns,
+        allocate: Callable[[int], Rows],
+    ):  # fmt: skip
         """Starts empty.
 
         Args:
             streams: S.
             length: R.
+            page: rows of one stream that are saved together, if any of them has changed.
             columns: shape and type of what a row holds.
             allocate: returns the arrays of a block.
         """
         self.streams, self.length, self.columns = streams, length, columns
         self.allocate = allocate
         self.held: dict[int, Rows] = {}
-        self.changed: set[int] = set()  # Blocks, since the last save.
+        self.page = min(length, page)
+        self.pages = streams, -(-length // self.page)  # Of a block.
+        self.changed: dict[int, np.ndarray] = {}  # Which pages of a block, since the last save.
 
     def put(self, row: int, values: Rows) -> None:
         """Writes arrays (S, ...) as one row of every stream."""
@@ -48,7 +55,7 @@ class Blocks:
         for name, array in values.items():
             assert array.dtype == self.columns[name][1], f"{name} was of another type before"
             block[name][:, at] = array
-        self.changed.add(number)
+        self.touched(number)[:, at // self.page] = True
 
     def write(self, stream: int, row: int, values: Rows) -> None:
         """Writes arrays (T, ...) as rows of one stream; rows that were dropped are skipped."""
@@ -59,7 +66,14 @@ class Blocks:
                 continue
             for name, array in values.items():
                 block[name][stream, at : at + take] = array[done : done + take]
-            self.changed.add(number)
+            pages = self.touched(number)[stream]
+            pages[at // self.page : (at + take - 1) // self.page + 1] = True
+
+    def touched(self, number: int) -> np.ndarray:
+        """Returns which pages of a block have changed, to be written to."""
+        if number not in self.changed:
+            self.changed[number] = np.zeros(self.pages, bool)
+        return self.changed[number]
 
     def read(self, out: Rows, index: int, stream: int, row: int, count: int) -> None:
         """Copies rows of one stream to out[name][index, :count]."""
@@ -84,7 +98,9 @@ class Blocks:
 class Store:
     """Rows that stay as they were played, and the latents beside them, which are rewritten."""
 
-    def __init__(self, streams: int, folder: Path, mapped: bool, rows: int = ROWS):
+    def __init__(
+        self, streams: int, folder: Path, mapped: bool, rows: int = ROWS, page: int = PAGE
+    ):
         """Starts empty; nothing is written before `begin`.
 
         Args:
@@ -92,8 +108,9 @@ class Store:
             folder: for files: what a checkpoint needs, and all of it where `mapped`.
             mapped: whether arrays are mapped from files instead of held in memory.
             rows: of a block, all streams.
+            page: rows of one stream whose latents are saved together.
         """
-        self.streams, self.length = streams, max(1, rows // streams)
+        self.streams, self.length, self.page = streams, max(1, rows // streams), page
         self.disk = disk.Disk(folder, mapped)
         self.rows: Blocks | None = None
         self.latents: Blocks | None = None
@@ -113,7 +130,7 @@ class Store:
         """Forgets a block; its file stays while a checkpoint needs it."""
         for blocks in (self.rows, self.latents):
             blocks.held.pop(number, None)
-            blocks.changed.discard(number)
+            blocks.changed.pop(number, None)
         self.disk.drop(number)
 
     def save(self, stamp: Stamp, count: int) -> dict[str, Any] | None:
@@ -141,12 +158,12 @@ class Store:
             return
         columns = disk.columns_from(state["rows"]), disk.columns_from(state["latents"])
         announce.make(*map(disk.row_bytes, columns), self)
-        self.length = state["length"]
+        self.length, self.page = state["length"], state["page"]
         self._prepare(*columns)
         self.disk.load(state, self.rows, self.latents)
 
     def _prepare(self, rows: Columns, latents: Columns) -> None:
-        shape = (self.streams, self.length)
+        shape = (self.streams, self.length, self.page)
         self.rows = Blocks(*shape, rows, lambda number: self.disk.new("rows", number, self.rows))
         self.latents = Blocks(
             *shape, latents, lambda number: self.disk.new("live", number, self.latents)

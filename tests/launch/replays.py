@@ -28,7 +28,7 @@ def make(training: base.Training, folder: Path, rows: int = 16, steps: int = 10*
         training, np.zeros, np.random.default_rng(7), folder, steps, lambda text: None
     )
     if hasattr(feed, "store"):
-        feed.store.length = max(1, rows // training.streams)
+        feed.store.length, feed.store.page = max(1, rows // training.streams), 3
     return feed
 
 

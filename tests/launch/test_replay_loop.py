@@ -182,7 +182,7 @@ def test_saving_twice_at_one_place_keeps_what_the_older_checkpoint_needs(tmp_pat
 
 def test_files_that_no_checkpoint_needs_are_removed(tmp_path: Path) -> None:
     training = KINDS["uniform"]
-    run = Run(training, tmp_path, every=5, frames=6000)
+    run = Run(training, tmp_path, every=11, frames=3000)
     run.end()
     run.save()
     held = len(run.feed.store.rows.held)
