@@ -1,7 +1,7 @@
 """What a run shows of its model while it trains: a video and a picture at some of its frames.
 
 `media/<frame>-open_loop.mp4` and `media/<frame>-reconstruction.png` in the run folder are made at
-every evaluation point and at every tenth of the budget, from rows of the replay and random numbers
+every evaluation point and at some shares of the budget, from rows of the replay and random numbers
 that depend on the frame alone. Nothing of training is touched, and nothing that goes wrong here
 ends it.
 
@@ -21,7 +21,7 @@ from launch import media
 from launch.config import RunConfig
 from suites import seeding
 
-SHARES = 10  # Times a run, at equal distances.
+SHARES = (0.01, 0.03, *(number / 10 for number in range(1, 11)))  # Of the budget; the first soon.
 MOST = 40  # Times a run, whatever its evaluations: 16 MB of files.
 SEQUENCES = 4  # Side by side.
 LENGTHS = 50, 25, 12, 6  # Rows, the first few of which are context; fewer where games are short.
@@ -102,7 +102,6 @@ class Gallery:
 
 def points(frames: int, evaluations: tuple[float, ...]) -> tuple[int, ...]:
     """Returns the frames of a budget at which something is made, in order."""
-    shares = {*evaluations, *(number / SHARES for number in range(1, SHARES + 1))}
-    found = sorted({round(frames * share) for share in shares})
+    found = sorted({round(frames * share) for share in (*evaluations, *SHARES)})
     every = -(-len(found) // MOST)
     return tuple(found[::-1][::every][::-1])  # The last is always among them.

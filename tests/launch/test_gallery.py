@@ -1,12 +1,15 @@
 """A run shows its model at fixed points, whatever happens to it, and training never notices."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
-from launch import gallery, trained
+from launch import gallery, media, trained
+from launch.aside import written
 from launch.gallery import Gallery
 from tests.launch.dreamers import Toy, of_run
 
@@ -15,9 +18,15 @@ SHAPE = (16, 16, 3)
 
 @pytest.fixture(autouse=True)
 def little(monkeypatch):
-    """Two sequences of ten rows, which are quicker to write."""
+    """Two sequences of ten rows, and a video that is a checksum of its pictures."""
+    monkeypatch.setattr(media, "write_mp4", checksum)
     monkeypatch.setattr(gallery, "SEQUENCES", 2)
     monkeypatch.setattr(gallery, "LENGTHS", (10, 6))
+
+
+def checksum(path: Path, pictures: Any) -> None:
+    with written(path) as file:
+        file.write(b"%d" % zlib.crc32(b"".join(picture.tobytes() for picture in pictures)))
 
 
 class Replay:
@@ -61,15 +70,24 @@ def play(show: Gallery, begin: int, end: int, agent: Any = None, replay: Any = N
         show.update(frame, agent or Toy(SHAPE, 3), replay or Replay())
 
 
-def test_media_are_made_at_tenths_and_evaluations_and_at_no_other_time(finished, tmp_path):
+def test_media_are_made_at_shares_and_evaluations_and_at_no_other_time(finished, tmp_path):
     show = opened(finished, tmp_path)
-    assert show.due == tuple(range(100, 1001, 100))  # The suite evaluates at 50% and 100%.
+    assert show.due == (10, 30, *range(100, 1001, 100))  # The suite evaluates at 50% and 100%.
     play(show, 0, 1008)
-    assert frames(tmp_path) == [112, 208, 304, 400, 512, 608, 704, 800, 912, 1008]
+    assert frames(tmp_path) == [16, 32, 112, 208, 304, 400, 512, 608, 704, 800, 912, 1008]
+
+
+def test_a_real_video_has_a_picture_for_every_row(finished, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    show = opened(finished, tmp_path)
+    show.update(10, Toy(SHAPE, 3), Replay())
+    with av.open(str(tmp_path / "media" / "000000000010-open_loop.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == gallery.LENGTHS[0]
 
 
 def test_a_point_that_is_an_evaluation_alone_counts_too():
-    assert gallery.points(1000, (0.25, 1.0)) == (100, 200, 250, *range(300, 1001, 100))
+    found = gallery.points(1000, (0.25, 1.0))
+    assert found == (10, 30, 100, 200, 250, *range(300, 1001, 100))
 
 
 def test_many_evaluations_do_not_fill_the_disk():
@@ -94,10 +112,10 @@ def test_a_killed_and_resumed_run_ends_with_the_same_files(finished, tmp_path):
     assert not part.exists()
     assert other.read_bytes() == b"somebody's"
     other.unlink()
-    assert frames(killed) == [112, 208, 304, 400, 512]
+    assert frames(killed) == [16, 32, 112, 208, 304, 400, 512]
     play(show, 512, 1008)
     assert names(killed) == names(whole)
-    for name in names(whole)[1::2]:  # The pictures: an encoder may break ties as it likes.
+    for name in names(whole):
         one, two = ((folder / "media" / name).read_bytes() for folder in (whole, killed))
         assert one == two, name
 
@@ -108,7 +126,7 @@ def test_a_run_that_begins_anew_keeps_nothing_of_an_attempt_before(finished, tmp
     show.resume(0)
     assert frames(tmp_path) == []
     play(show, 0, 300)
-    assert frames(tmp_path) == [112, 208]
+    assert frames(tmp_path) == [16, 32, 112, 208]
 
 
 def test_what_is_shown_depends_on_the_frame_and_touches_no_random_numbers(finished, tmp_path):
@@ -130,17 +148,17 @@ def test_an_agent_without_a_model_has_no_media_and_no_folder(finished, tmp_path)
 
 def test_an_empty_replay_is_asked_again_at_the_next_point_and_not_before(finished, tmp_path):
     replay, show = Replay(most=0), opened(finished, tmp_path)
-    play(show, 0, 190, replay=replay)
+    play(show, 32, 96, replay=replay)
     assert replay.asked == [(2, 10), (2, 6)]
     assert names(tmp_path) == []
-    play(show, 192, 300)
-    assert frames(tmp_path) == [208]
+    play(show, 96, 190)
+    assert frames(tmp_path) == [112]
 
 
 def test_short_games_are_shown_in_short_sequences(finished, tmp_path):
     show = opened(finished, tmp_path)
-    play(show, 0, 112, replay=Replay(most=6))
-    assert frames(tmp_path) == [112]
+    play(show, 0, 16, replay=Replay(most=6))
+    assert frames(tmp_path) == [16]
 
 
 @pytest.mark.parametrize("what", ["encoder", "agent", "folder"])
@@ -155,5 +173,5 @@ def test_what_goes_wrong_is_said_once_and_ends_nothing(finished, tmp_path, what,
         monkeypatch.setattr("launch.media.write_mp4", lambda *words: [][1])
     play(show, 0, 1008, agent=agent)
     (line,) = said
-    assert line.startswith("no pictures of the model at frame 112: ")
+    assert line.startswith("no pictures of the model at frame 16: ")
     assert "\n" not in line
