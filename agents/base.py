@@ -121,7 +121,8 @@ class Agent(Protocol):
         """Answers a row with actions.
 
         Args:
-            carry: as returned by the previous call.
+            carry: as returned by the previous call. Where it is a dict with `action`, that is
+                the action that was played: in a prefill not the one that was answered.
             obs: arrays (B, ...): image, reward, is_first, is_last, is_terminal.
             mode: "train" explores as the algorithm says, "sampled" draws from the policy,
                 "greedy" takes the likeliest action.
@@ -129,7 +130,8 @@ class Agent(Protocol):
 
         Returns:
             The next carry, actions (B,) integers, and extra arrays (B, ...) that are kept with
-            the row and come back in the batch.
+            the row and come back in the batch: always the same names and types. Replay of
+            episodes keeps none.
         """
 
     def buffer(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
@@ -146,7 +148,8 @@ class Agent(Protocol):
 
         Returns:
             The next carry, and what replay shall keep with the trained rows of the *previous*
-            batch, arrays (B, length, ...); nothing on the first call, or if nothing is kept.
+            batch, arrays (B, length, ...) of the same names and types as the policy's; nothing on
+            the first call, or if nothing is kept. What is not handed out yet is part of `save`.
         """
 
     def report(self, batch: Rows, rng: np.random.Generator) -> Tree:
