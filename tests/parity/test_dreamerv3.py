@@ -294,7 +294,7 @@ def test_a_whole_update_leaves_the_official_weights_slow_critic_and_latents():
         off = np.abs(golden.numpy(found[name]) - wanted)
         allowed = 1e-4 * rate + 2e-7 * np.abs(wanted)
         assert (off <= np.where(sure, allowed, 2 * share * rate + allowed)).all(), name
-        assert sure.mean() > 0.8, name
+        assert sure.mean() > 0.5, name
         assert (golden.numpy(found[name]) != before[name]).any(), name
     means = golden.sub(grads, "mean_loss/")
     metrics = agent.metrics()
