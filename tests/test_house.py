@@ -83,6 +83,7 @@ def test_a_test_is_named_by_a_sentence_and_can_fail():
         called = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
         asserts = any(isinstance(each, ast.Assert | ast.Raise) for each in ast.walk(node))
         checks = ("assert_", "check", "raises", "warns", "fail", "refuse", "same")
+        checks += ("close", "all_close", "gradients_close", "within")  # of tests.parity.golden
         return asserts or any(name.startswith(checks) for name in called)
 
     tests = [(name, node) for name, node in functions("tests") if node.name.startswith("test_")]
