@@ -18,9 +18,17 @@ def escape(text: object) -> Markup:
 
 def element(name: str, *inside: object, **attributes: str) -> Markup:
     """Returns an element; `cls` stands for the attribute `class`, and `_` in names for `-`."""
+    return Markup(f"{void(name, **attributes)}{''.join(map(escape, inside))}</{name}>")
+
+
+def void(name: str, **attributes: str) -> Markup:
+    """Returns an element that has no inside and no end, such as `img`; attributes as above."""
     given = {("class" if k == "cls" else k.replace("_", "-")): v for k, v in attributes.items()}
-    head = "".join(f' {key}="{html.escape(value)}"' for key, value in given.items())
-    return Markup(f"<{name}{head}>{''.join(map(escape, inside))}</{name}>")
+    return Markup(f"<{name}{''.join(f' {k}={_quoted(v)}' for k, v in given.items())}>")
+
+
+def _quoted(value: str) -> str:
+    return f'"{html.escape(value)}"'
 
 
 def section(anchor: str, heading: str, *inside: object) -> Markup:

@@ -10,7 +10,8 @@ from suites.suite import Suite
 
 ANCHORS = {
     "aggregates": "Aggregates", "curves": "Learning curves", "games": "Score by game",
-    "coverage": "Coverage", "protocol": "Protocol", "provenance": "Provenance",
+    "worlds": "What the models imagine", "coverage": "Coverage", "protocol": "Protocol",
+    "provenance": "Provenance",
 }  # fmt: skip
 
 
@@ -80,13 +81,16 @@ def write(suite: Suite, results: Path, runs: Path) -> Path:
     Raises:
         ValueError: A table is not there yet.
     """
-    from analysis import sections
+    from analysis import sections, worlds
 
     found = evidence.read(suite, results)
     every = cells.expected(suite, found.agents)
     status = dict(zip(every, found.coverage["status"], strict=True))
     origins, settings = provenance.read([c for c in every if status[c] != "missing"], runs)
-    links = [page.element("a", text, href=f"#{anchor}") for anchor, text in ANCHORS.items()]
+    path = results / suite.name / "report.html"
+    media = worlds.found(found, runs)
+    anchors = {key: text for key, text in ANCHORS.items() if media or key != worlds.ANCHOR}
+    links = [page.element("a", text, href=f"#{anchor}") for anchor, text in anchors.items()]
     text = page.page(
         f"{suite.title} ({suite.name})",
         *sections.summary(found, warnings(found, origins)),
@@ -95,11 +99,11 @@ def write(suite: Suite, results: Path, runs: Path) -> Path:
         sections.curves(found),
         sections.profile(found),
         sections.games(found),
+        worlds.section(media, path.parent),
         appendix.covered(found),
         appendix.protocol(found, origins),
         appendix.sources(found, origins, settings),
     )
-    path = results / suite.name / "report.html"
     files.write(path, text)
     return path
 

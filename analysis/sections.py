@@ -75,7 +75,7 @@ def aggregate(found: Evidence) -> Markup:
         first = cells.iloc[0]
         behind = figures.behind(first["games"], first["seeds"])
         ends = zip(cells["estimate"], cells["low"], cells["high"], strict=True)
-        rows.append([_name(str(agent)), *[_ranged(*each) for each in ends], behind, first["note"]])
+        rows.append([named(str(agent)), *[_ranged(*each) for each in ends], behind, first["note"]])
     with figures.theme(figures.PAGE_INK):
         drawn = [_metric(found.aggregates, metric) for metric in aggregates.METRICS]
     head = ["Agent", *aggregates.METRICS.values(), "Rests on", "Note"]
@@ -112,7 +112,8 @@ def _two(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # Adding 0 turns -0 into 0.
 
 
-def _name(agent: str) -> Markup:
+def named(agent: str) -> Markup:
+    """Returns an agent's label beside a sample of its line."""
     return Markup(_sample(agent) + page.escape(agent))
 
 
@@ -128,7 +129,7 @@ def _sample(agent: str) -> Markup:
 
 
 def _legend(agents: Sequence[str]) -> Markup:
-    return page.element("ul", *[page.element("li", _name(a)) for a in agents], cls="legend")
+    return page.element("ul", *[page.element("li", named(a)) for a in agents], cls="legend")
 
 
 def _small(text: str) -> Markup:
@@ -205,7 +206,7 @@ def _per_game(found: Evidence, column: str) -> Markup:
         ]
         for game in found.suite.games
     ]
-    return page.table(["Game", "Random", "Human", *map(_name, found.agents)], rows)
+    return page.table(["Game", "Random", "Human", *map(named, found.agents)], rows)
 
 
 def _score(row: object, column: str, found: Evidence) -> Markup:

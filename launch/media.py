@@ -46,7 +46,10 @@ class Moment:
 
 
 class Sheet:
-    """Lays out images in labelled rows, with a title above and a time line below."""
+    """Lays out images in labelled rows below a title and a time line.
+
+    Nothing but images is at the bottom, where a player has its controls.
+    """
 
     def __init__(
         self, labels: Sequence[str], shape: tuple[int, int], columns: int, title: str, *,
@@ -67,10 +70,10 @@ class Sheet:
         self.scale = max(1, size // max(shape))
         self.tile = shape[0] * self.scale + 2 * EDGE, shape[1] * self.scale + 2 * EDGE
         self.large, self.small = ImageFont.load_default(18), ImageFont.load_default(14)
-        self.top = MARGIN + LINE + GAP
+        self.top = MARGIN + LINE + GAP + (CAPTION + BAR + GAP if times[1] else 0)
         self.below = self.top + max(1, len(labels)) * (self.tile[0] + GAP)
         self.start = MARGIN + (LABEL if labels else 0)
-        height = self.below + notes * LINE + (CAPTION + BAR if times[1] else -GAP) + MARGIN
+        height = self.below + notes * LINE - GAP + MARGIN
         width = self.start + columns * (self.tile[1] + GAP) - GAP + MARGIN
         # Even numbers, which the video's halved colour planes need.
         self.shape = height + height % 2, width + width % 2, 3
@@ -124,7 +127,7 @@ class Sheet:
     def _timeline(self, draw: ImageDraw.ImageDraw, moment: Moment) -> None:
         shown, count = self.times
         left, right = self.start, self.shape[1] - MARGIN
-        up = self.shape[0] - MARGIN - BAR
+        up = self.top - GAP - EDGE - BAR
         draw.text((left, up - 10), moment.caption, moment.colour, self.large, anchor="ls")
         bottom, step = up + BAR - 1, (right - left) / count
         seam, now = left + step * shown, left + step * (moment.row + 1)

@@ -68,7 +68,9 @@ def test_the_words_count_context_and_imagined_rows():
 
 def test_the_time_line_grows_by_the_row_and_changes_colour():
     pictures = list(media.open_loop(report(), 3, ""))
-    bars = [picture[-media.MARGIN - 3] for picture in pictures]
+    sheet = media.Sheet(media.LABELS, (20, 30), COUNT, "", size=media.TILE, times=(CONTEXT, ROWS))
+    row = sheet.top - media.GAP - media.EDGE - media.BAR // 2
+    bars = [picture[row] for picture in pictures]
     lengths = [int((bar == media.IMAGINED).all(-1).sum()) for bar in bars]
     assert lengths[:CONTEXT] == [0] * CONTEXT
     assert (np.diff(lengths[CONTEXT - 1 :]) > 0).all()
