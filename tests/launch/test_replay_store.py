@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +262,17 @@ def test_this_machine_has_memory_and_disk(tmp_path: Path) -> None:
     assert size.memory_bytes() > 1 << 28
     before = size.disk_bytes(tmp_path / "not" / "yet")
     assert before > 0
+
+
+def test_a_run_whose_replay_does_not_fit_is_refused_before_it_plays(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "launch.cli", "run", "dreamerv2", "--suite", "smoke"]
+    words += ["--block", "debug", "--game", "catch", "--seed", "0", "--frames", str(10**12)]
+    words += ["--set", f"training.capacity={10**12}", "--tracking", "off", "--workers", "0"]
+    done = subprocess.run(
+        [*words, "--out", "run"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "replay: 1M rows = " in done.stderr
+    assert "--set training.capacity=" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run" / "replay").glob("*"))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import agents
+
 FRAMES = 12_000
 KILLS = 5
 
@@ -53,6 +55,11 @@ def attempts(run: Path) -> list[dict]:
     return json.loads((run / "provenance.json").read_text())["attempts"]
 
 
+def newest(run: Path) -> str:
+    """Returns the name of the newest checkpoint of some frame, or nothing."""
+    return max((path.name for path in (run / "checkpoints").glob("*[1-9]*-*.npz")), default="")
+
+
 def alone(folder: Path, seconds: float) -> float:
     """Returns how long a process took from its first checkpoint folder on; waits for it."""
     began = time.monotonic()
@@ -77,6 +84,39 @@ def test_a_run_killed_five_times_equals_one_never_interrupted(agent: str, tmp_pa
     assert start(command(agent, "pong", killed), tmp_path).wait() == 0
     assert_same(whole, killed)
     assert len(attempts(killed)) > 2
+    assert any(attempt["from_frame"] for attempt in attempts(killed)), "nothing was resumed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "frames", "storage"),
+    [
+        ("dreamerv3", 1600, "memory"),
+        ("dreamerv3", 1600, "mapped"),
+        ("dreamerv2", 2400, "mapped"),
+        ("dreamerv1", 1200, "memory"),
+    ],
+)
+def test_a_dreamer_killed_at_any_moment_equals_one_never_interrupted(
+    agent: str, frames: int, storage: str, tmp_path: Path
+) -> None:
+    if agent not in agents.names():
+        pytest.skip(f"left out: {agent}, which is not here")
+    whole, killed = tmp_path / "A", tmp_path / "B"
+    more = ["--block", "debug", "--frames", str(frames), "--workers", "0"]
+    more += ["--set", f"training.storage={storage}"]
+    assert start(command(agent, "catch", whole, *more), tmp_path).wait() == 0
+    words, moments = command(agent, "catch", killed, *more), random.Random(agent + storage)
+    for _ in range(3):
+        before, process = newest(killed), start(words, tmp_path)
+        while process.poll() is None and newest(killed) == before:
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 1.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(words, tmp_path).wait() == 0
+    assert_same(whole, killed)
+    assert not (killed / "replay").exists(), "only a resume needs it"
     assert any(attempt["from_frame"] for attempt in attempts(killed)), "nothing was resumed"
 
 
