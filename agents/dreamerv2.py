@@ -62,7 +62,7 @@ class Config(base.Config):
     lam: float = Share  # 0 is one step, 1 is the whole imagined play
     horizon: PositiveInt  # imagined steps
     starts: Literal["all", "all_but_last"]  # rows of a sequence from which play is imagined
-    first_discount: Literal["true", "predicted"]  # of the start, which is a real row
+    first_discount: Literal["data", "predicted"]  # of the start, which is a real row
     actor_gradient: behaviour.Gradient
     actor_mix: float = Share  # share of the dynamics where the gradient is "both"
     entropy_scale: float = Field(ge=0)  # per nat
@@ -252,9 +252,9 @@ class Agent(world.WorldAgent):
         metrics = {f"loss/{name}": loss.mean() for name, loss in losses.items()}
         loss = self.model_loss(losses)
         metrics |= {
-            "train/model_loss": loss,
-            "train/model_grad_norm": self.model_opt.minimise(loss),
-            "train/latent_kl": seen["kl"].mean(),
+            "loss/model": loss,
+            "train/grad_norm": self.model_opt.minimise(loss),
+            "train/divergence": seen["kl"].mean(),
             "train/prior_entropy": self.latent.entropy(seen["prior"].detach()).mean(),
             "train/posterior_entropy": self.latent.entropy(seen["posterior"].detach()).mean(),
         }
@@ -271,7 +271,7 @@ class Agent(world.WorldAgent):
     def model_losses(
         self, data: dict[str, Tensor], state: State, noise: Tensor
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Returns the terms of the world model's loss, (B, T) each but `kl`, and all between.
+        """Returns the terms of the world model's loss, (B, T) each but `dynamics`, and all between.
 
         Args:
             data: a batch on the device.
@@ -293,7 +293,7 @@ class Agent(world.WorldAgent):
             c.kl_forward, c.kl_free_of_mean,
         )  # fmt: skip
         losses = {
-            "kl": kl,
+            "dynamics": kl,
             "image": behaviour.unit_nll(mean, image).flatten(1).sum(-1).unflatten(0, shape),
             "reward": behaviour.unit_nll(reward, data["reward"]),
         }
@@ -307,7 +307,7 @@ class Agent(world.WorldAgent):
     def model_loss(self, losses: dict[str, Tensor]) -> Float[Tensor, ""]:
         """Returns the world model's loss: scaled means of its terms."""
         c = self.config
-        scales = {"kl": c.kl_scale, "reward": c.reward_scale, "continue": c.discount_scale}
+        scales = {"dynamics": c.kl_scale, "reward": c.reward_scale, "continue": c.discount_scale}
         return sum(scales.get(name, 1.0) * loss.mean() for name, loss in losses.items())
 
     def rewards(self, feature: Float[Tensor, "*N F"]) -> Float[Tensor, "*N"]:
@@ -329,7 +329,7 @@ class Agent(world.WorldAgent):
         return {
             "loss/policy": actor.loss,
             "loss/value": critic,
-            "train/policy_grad_norm": norms[0],
+            "train/actor_grad_norm": norms[0],
             "train/value_grad_norm": norms[1],
             "train/entropy": actor.entropy.mean(),
             "train/advantage": actor.advantage.mean(),
@@ -354,7 +354,7 @@ class Agent(world.WorldAgent):
             noise: what actions and latents are drawn with.
         """
         c = self.config
-        known = terminal if c.first_discount == "true" and c.discount_head else None
+        known = terminal if c.first_discount == "data" and c.discount_head else None
         with torch.set_grad_enabled(c.actor_gradient != "reinforce"), self.products():
             play = behaviour.imagine(
                 self.rssm.imagine, self.rssm.feature, self.actor, start, noise.action,

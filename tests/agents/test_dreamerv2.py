@@ -62,7 +62,7 @@ def test_each_loss_reaches_the_networks_that_it_trains(block):
     losses, actor, critic, _ = opened(agent)
     parts = {k: v for k, v in networks(agent).items() if k != "slow"}
     core = {"encoder", "rssm"}
-    wanted = {"kl": core, "image": core | {"decoder"}, "reward": core | {"reward"}}
+    wanted = {"dynamics": core, "image": core | {"decoder"}, "reward": core | {"reward"}}
     for name, loss in (losses | {"policy": actor, "value": critic}).items():
         reached = toys.reached(loss.mean(), parts)
         if name == "policy":

@@ -74,8 +74,8 @@ def test_the_states_of_a_batch_are_the_official_ones(agent, run):
 def test_every_loss_of_every_row_is_the_official_one(agent, run):
     wanted, losses, _ = filtered(agent, run)
     found = {
-        "kl_loss": losses["kl"],
-        "loss_kl": losses["kl"],
+        "kl_loss": losses["dynamics"],
+        "loss_kl": losses["dynamics"],
         "loss_image": losses["image"].mean(),
         "loss_reward": losses["reward"].mean(),
         "loss_discount": losses["continue"].mean(),
@@ -99,7 +99,7 @@ def test_the_gradients_of_the_world_model_are_the_official_ones(agent):
 def test_the_gradients_of_small_terms_are_the_official_ones(agent, terms):
     wanted = golden.sub(golden.load(v2.NAME, "wm_grads_A_components.npz"), f"{terms}/")
     _, losses, _ = filtered(agent, "A")
-    kept = {"kl_only": ["kl"], "reward_discount_only": ["reward", "continue"]}[terms]
+    kept = {"kl_only": ["dynamics"], "reward_discount_only": ["reward", "continue"]}[terms]
     loss = agent.model_loss({name: losses[name] for name in kept})
     golden.close(loss, wanted.pop("loss"))
     grads = golden.sub(wanted, "grad/")
@@ -224,17 +224,17 @@ def test_the_actor_follows_the_dynamics_as_the_official_one(gradient):
 
 
 METRICS = {
-    "kl_loss": "loss/kl",
+    "kl_loss": "loss/dynamics",
     "image_loss": "loss/image",
     "reward_loss": "loss/reward",
     "discount_loss": "loss/continue",
-    "model_kl": "train/latent_kl",
+    "model_kl": "train/divergence",
     "prior_ent": "train/prior_entropy",
     "post_ent": "train/posterior_entropy",
-    "model_loss": "train/model_loss",
-    "model_grad_norm": "train/model_grad_norm",
+    "model_loss": "loss/model",
+    "model_grad_norm": "train/grad_norm",
     "actor_loss": "loss/policy",
-    "actor_grad_norm": "train/policy_grad_norm",
+    "actor_grad_norm": "train/actor_grad_norm",
     "critic_loss": "loss/value",
     "critic_grad_norm": "train/value_grad_norm",
     "reward_mean": "train/imagined_reward",
