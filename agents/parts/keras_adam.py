@@ -86,11 +86,15 @@ class KerasAdam:
             self.gradient.mul_(self.clip / norm.clamp(min=self.clip))
         self.steps += 1
         group = self.adam.param_groups[0]
-        group["eps"] = self.eps / (1 - BETAS[1] ** self.steps) ** 0.5
+        group["eps"] = self.corrected_eps()
         group["weight_decay"] = self.decay / group["lr"]
         self.flat.grad = self.gradient
         self.adam.step()
         return norm
+
+    def corrected_eps(self) -> float:
+        """Returns what torch is to add to the root of the corrected second moment, this step."""
+        return self.eps / (1 - BETAS[1] ** self.steps) ** 0.5
 
     def state_dict(self) -> dict[str, Any]:
         """Returns moments and the number of steps; the parameters belong to their modules."""
