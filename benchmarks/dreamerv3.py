@@ -157,8 +157,8 @@ def table(found: list[dict[str, Any]]) -> str:
         span = f"**{row['ratio']:.2f}** ({row['ratio_min']:.2f}..{row['ratio_max']:.2f})"
         cells = [
             row["size"], row["precision"], f"{row['cpu_s']:.2f}",
-            f"{row['two_threads_wall_s']:.2f}", f"{row['frames_per_s']:,.0f}", f"{row['gflops']:.0f}", f"{row['matmul_gflops']:.0f}",
-            span, f"{row['peak_mib']:,.0f}",
+            f"{row['two_threads_wall_s']:.2f}", f"{row['frames_per_s']:,.0f}",
+            f"{row['gflops']:.0f}", f"{row['matmul_gflops']:.0f}", span, f"{row['peak_mib']:,.0f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
