@@ -375,7 +375,7 @@ class Agent(world.WorldAgent):
             c.entropy_scale, c.advantage == "next",
         )  # fmt: skip
         critic = behaviour.critic_loss(value, target, weight[:-1])
-        found = play.states | {
+        found = {
             "feature": play.feature, "action": play.action, "logits": logits, "reward": reward,
             "discount": discount, "slow_value": slow, "target": target, "weight": weight,
             "value": value,

@@ -29,8 +29,7 @@ Gradient = Literal["reinforce", "dynamics", "both"]
 class Play(NamedTuple):
     """What was imagined."""
 
-    states: State  # (L + 1, N, ...), the start first
-    feature: Float[Tensor, "L+1 N F"]
+    feature: Float[Tensor, "L+1 N F"]  # of the states, the start first
     action: Float[Tensor, "L N A"]  # one-hot, taken in states 0 .. L - 1
 
 
@@ -54,15 +53,13 @@ def imagine(
         action_noise: what actions are drawn with.
         latent_noise: what latents are drawn with.
     """
-    state, states, features, actions = start, [start], [feature(start)], []
+    state, features, actions = start, [feature(start)], []
     for chance, noise in zip(action_noise, latent_noise, strict=True):
         logits = actor(features[-1].detach())
         actions.append(categorical.straight_through(logits, chance))
         state = step(state, actions[-1], noise)
-        states.append(state)
         features.append(feature(state))
-    stacked = {name: torch.stack([each[name] for each in states]) for name in start}
-    return Play(stacked, torch.stack(features), torch.stack(actions))
+    return Play(torch.stack(features), torch.stack(actions))
 
 
 def discounts(

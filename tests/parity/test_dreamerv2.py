@@ -158,14 +158,15 @@ def played(agent):
 def test_imagined_play_and_its_returns_are_the_official_ones(agent):
     wanted, _, _, found = played(agent)
     shape = wanted["start_stoch"].shape[1:]
+    deter = found["feature"][..., -agent.config.deter :]
     with torch.no_grad():
         last = agent.actor(found["feature"][-1])
-        prior = agent.rssm.prior(found["deter"][1:]).unflatten(-1, shape)
+        prior = agent.rssm.prior(deter[1:]).unflatten(-1, shape)
         heads = agent.discounts(found["feature"])
     action = torch.cat([torch.zeros_like(found["action"][:1]), found["action"]])
     numbers = {
         "seq_action": action,
-        "seq_deter": found["deter"],
+        "seq_deter": deter,
         "seq_feat": found["feature"],
         "actor_logits": torch.cat([found["logits"], last[None]]),
         "reward_raw": found["reward"],
