@@ -18,6 +18,7 @@ from tests.agents import toys
 
 LEAVES = (np.ndarray, int, float, str, bool, type(None))
 ACTIONS = 4
+REPLAYED = ("uniform", "episodes")
 
 
 class Case(NamedTuple):
@@ -32,8 +33,12 @@ class Case(NamedTuple):
 
     @property
     def sets(self) -> dict[str, Any]:
-        fresh = agents.settings(self.name, "none", self.asked)["training"]["sampling"] == "fresh"
+        settings = agents.settings(self.name, "none", self.asked)
+        if settings["training"]["sampling"] in REPLAYED:
+            return toys.shrunk(settings)
         short = {"training.length": 5, "training.epochs": 2, "training.minibatches": 2}
+        fresh = settings["training"]["sampling"] == "fresh"
+        short |= {"horizon": 4} if "horizon" in settings else {}
         return {"view.size": [64, 64], "training.streams": 3} | (short if fresh else {})
 
     @property
@@ -49,6 +54,8 @@ class Case(NamedTuple):
 
     def batch(self, agent: Any, seed: int) -> toys.Rows:
         rng, shape = np.random.default_rng(seed), image_shape(self.config.view)
+        if self.sampling in REPLAYED:
+            return toys.served(agent, rng)
         count = self.settings["training"].get("length", 5) + 1
         return toys.answered(agent, toys.made_up(3, count, rng, shape), rng)
 
@@ -57,9 +64,13 @@ class Case(NamedTuple):
         return {name: rows[:, 0] for name, rows in toys.made_up(streams, 1, rng, shape).items()}
 
     @property
+    def sampling(self) -> str:
+        return self.settings["training"]["sampling"]
+
+    @property
     def owed(self) -> int:
-        """Updates of a rollout."""
-        return 4 * (self.settings["training"]["sampling"] == "fresh")
+        """Updates that are taken with a batch."""
+        return {"fresh": 4, "none": 0}.get(self.sampling, 1)
 
     def learn(self, agent: Any, batch: toys.Rows, progress: float = 0.5) -> None:
         for _ in range(self.owed):
@@ -212,6 +223,72 @@ def test_loading_between_any_two_updates_goes_on_bit_for_bit(case):  # 001#6
     other.load(states[-1])
     assert toys.same(other.save(), states[-1])
     assert other.metrics() == whole.metrics()
+
+
+@every_case
+def test_training_hands_back_what_the_policy_keeps_with_context_one_update_later(case):
+    agent = case.make()
+    _, _, extra = agent.policy(agent.init(3), case.observation(), "train", np.random.default_rng(0))
+    training = case.settings["training"]
+    carry, kept = (), {}
+    for seed in range(2):
+        assert kept == {}
+        if case.owed:
+            carry, kept = agent.train(carry, case.batch(agent, seed), 0.5)
+    if not (case.sampling == "uniform" and training["context"]):
+        assert kept == {} and not (extra and case.sampling in REPLAYED)
+        return
+    size = (training["batch"], training["length"])
+    assert {name: (array.shape, array.dtype) for name, array in kept.items()} == {
+        name: ((*size, *array.shape[1:]), array.dtype) for name, array in extra.items()
+    }
+
+
+def drawing_nothing_else(agent, ask):
+    """Asks twice with the same generator, and asserts that all else is as it was."""
+    before, numpy, torch_ = agent.save(), np.random.get_state(), torch.get_rng_state()
+    found, again = (ask(np.random.default_rng(5)) for _ in range(2))
+    assert toys.same(found, again)
+    assert toys.same(agent.save(), before)
+    assert toys.same(list(np.random.get_state()), list(numpy))
+    assert torch.equal(torch.get_rng_state(), torch_)
+    return found
+
+
+@every_case
+def test_a_report_is_nothing_or_pictures_and_changes_nothing(case):
+    agent = case.make()
+    batch = case.batch(agent, 0)
+    case.learn(agent, batch)
+    shown = drawing_nothing_else(agent, lambda rng: agent.report(batch, rng))
+    assert bool(shown) == (case.sampling in REPLAYED)
+    if shown:
+        assert shown.keys() == {"context", "true", "posterior", "open_loop"}
+        pictures = [shown[name] for name in ("true", "posterior", "open_loop")]
+        assert {each.shape for each in pictures} == {batch["image"].shape}
+        assert all(each.dtype == np.uint8 for each in pictures)
+        assert toys.same(shown["true"], batch["image"])
+        context = shown["context"]
+        assert 0 < context < batch["image"].shape[1]
+        assert toys.same(shown["posterior"][:, :context], shown["open_loop"][:, :context])
+
+
+@every_case
+def test_a_dream_is_nothing_or_rows_and_changes_nothing(case):
+    agent = case.make()
+    case.learn(agent, case.batch(agent, 0))
+    rng = np.random.default_rng(0)
+    carry, _, _ = agent.policy(agent.init(3), case.observation(), "sampled", rng)
+    dream = drawing_nothing_else(agent, lambda rng: agent.dream(carry, 4, rng))
+    assert bool(dream) == (case.sampling in REPLAYED)
+    if dream:
+        shape = image_shape(case.config.view)
+        assert dream.keys() == {"image", "action", "reward", "proceed"}
+        assert (dream["image"].shape, dream["image"].dtype) == ((3, 4, *shape), np.uint8)
+        assert {dream[name].shape for name in ("action", "reward", "proceed")} == {(3, 4)}
+        assert np.isfinite(dream["reward"]).all()
+        assert ((dream["action"] >= 0) & (dream["action"] < ACTIONS)).all()
+        assert ((dream["proceed"] >= 0) & (dream["proceed"] <= 1)).all()
 
 
 @every_agent

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 import agents
+from suites.game import image_shape
 
 SHAPE, ACTIONS = (36, 36, 1), 3  # The smallest image that the encoder takes.
 SMALL = {
@@ -25,6 +26,36 @@ SMALL = {
     "precision": "float32",
 }
 
+# What an agent with replay has of these becomes small: networks, and batches.
+REPLAY = {
+    "view.size": [64, 64],
+    "training.streams": 3,
+    "training.batch": 2,
+    "training.length": 4,
+    "training.shortest": 4,
+    # Of these an agent sees nothing: they are the loop's.
+    "training.prefill": 0,
+    "training.prefill_episodes": 0,
+    "training.pretrain": 0,
+    "training.start": 1,
+    "training.ratio": 1.0,
+    "training.every": 1,
+    "training.updates": 1,
+    "training.capacity": 1000,
+    "training.online": False,
+    "training.recent": 1.0,
+    "training.storage": "memory",
+    "training.starts": "all_but_last",
+    "deter": 16,
+    "hidden": 8,
+    "stoch": 4,
+    "latents": 4,
+    "classes": 4,
+    "depth": 2,
+    "units": 8,
+    "horizon": 3,
+}
+
 Rows = dict[str, np.ndarray]
 World = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Images and actions to rewards.
 
@@ -34,6 +65,24 @@ def small(name: str, *blocks: str, seed: int = 0, **changes: Any) -> Any:
     sets = SMALL | {key.replace("__", "."): value for key, value in changes.items()}
     config = agents.configure(name, "none", blocks, sets)
     return built(name, config, SHAPE, ACTIONS, seed)
+
+
+def little(name: str, *blocks: str, seed: int = 0, actions: int = 4, **changes: Any) -> Any:
+    """Returns a small agent that learns from replay; `training__context=2` sets such keys."""
+    changes = {key.replace("__", "."): value for key, value in changes.items()}
+    sets = shrunk(agents.settings(name, "none", blocks)) | changes
+    config = agents.configure(name, "none", blocks, sets)
+    return built(name, config, image_shape(config.view), actions, seed)
+
+
+def shrunk(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the keys of REPLAY that an agent's settings have."""
+    nested = settings | {
+        f"{group}.{key}": value
+        for group in ("view", "training")
+        for key, value in settings[group].items()
+    }
+    return {key: value for key, value in REPLAY.items() if key in nested}
 
 
 def built(name: str, config: Any, shape: tuple[int, int, int], actions: int, seed: int) -> Any:
@@ -63,12 +112,14 @@ def made_up(
 def answered(agent: Any, rows: Rows, rng: np.random.Generator, world: World | None = None) -> Rows:
     """Returns the rows with the agent's actions, and the world's rewards for them."""
     batch: Rows = {name: array.copy() for name, array in rows.items()}
-    count = rows["image"].shape[1]
+    size = rows["reward"].shape
+    count, carry = size[1], agent.init(size[0])
     for row in range(count):
         obs = {name: batch[name][:, row] for name in rows}
-        _, action, extra = agent.policy((), obs, "train", rng)
+        carry, action, extra = agent.policy(carry, obs, "train", rng)
         for name, array in {"action": action, **extra}.items():
-            batch.setdefault(name, np.zeros(rows["reward"].shape, array.dtype))[:, row] = array
+            shape = (*size, *array.shape[1:])
+            batch.setdefault(name, np.zeros(shape, array.dtype))[:, row] = array
         if world and row + 1 < count:
             reward = world(obs["image"], action)
             batch["reward"][:, row + 1] = np.where(batch["is_first"][:, row + 1], 0, reward)
@@ -79,6 +130,36 @@ def rollout(agent: Any, rng: np.random.Generator, world: World | None = None) ->
     """Returns a rollout of the size that the agent asks for."""
     training = agent.config.training
     return answered(agent, made_up(training.streams, training.length + 1, rng), rng, world)
+
+
+def served(agent: Any, rng: np.random.Generator) -> Rows:
+    """Returns a batch such as replay serves it, made up, in the way that the agent asks for."""
+    training, shape = agent.config.training, image_shape(agent.config.view)
+    if training.sampling == "episodes":
+        return windows(training.batch, training.length, shape, agent.actions, rng)
+    assert training.sampling == "uniform", training.sampling
+    rows = made_up(training.batch, training.context + training.length, rng, shape)
+    batch = answered(agent, rows, rng)
+    kept = batch.keys() - rows.keys() - {"action"}
+    cut = {name: batch[name][:, : training.context] for name in kept if training.context}
+    return {name: array for name, array in batch.items() if name not in kept} | cut
+
+
+def windows(
+    count: int, length: int, shape: tuple[int, int, int], actions: int, rng: np.random.Generator
+) -> Rows:
+    """Returns windows inside episodes: the first begins one, the last ends one."""
+    size = (count, length)
+    flags = {name: np.zeros(size, bool) for name in ("is_first", "is_last", "is_terminal")}
+    flags["is_first"][:, 0] = flags["is_last"][-1, -1] = flags["is_terminal"][-1, -1] = True
+    before, after = rng.integers(0, actions, (2, *size))
+    before[:, 1:], before[0, 0] = after[:, :-1], -1
+    return flags | {
+        "image": rng.integers(0, 256, (*size, *shape), np.uint8),
+        "reward": np.tanh(rng.normal(size=size)).astype(np.float32),
+        "previous_action": before,
+        "action": after,
+    }
 
 
 def updates(agent: Any) -> int:
