@@ -262,3 +262,29 @@ def test_looking_at_the_replay_changes_nothing_of_what_is_learnt(tmp_path: Path)
 
         watched.loop.between = between
         assert watched.end() == quiet
+
+
+@pytest.mark.parametrize("kind", ["uniform", "episodes"])
+def test_metrics_say_how_large_how_old_and_how_often_replayed(kind: str, tmp_path: Path) -> None:
+    run = Run(KINDS[kind], tmp_path)
+    run.end()
+    lines = [line["metrics"] for name, line in run.lines if name == "metrics"]
+    names = {"replay/size", "replay/ratio", "replay/age", "time/agent_steps_per_second"}
+    assert names <= set(lines[-1])
+    training = KINDS[kind]
+    if kind == "uniform":
+        # Rows of all streams; the ratio is the setting, up to a batch that falls between lines.
+        assert lines[-1]["replay/size"] == training.capacity + 2 * 4
+        ratios = [line["replay/ratio"] for line in lines[2:-1]]
+        assert abs(np.mean(ratios) - training.ratio) < 0.4
+    else:
+        assert 30 < lines[-1]["replay/size"] <= training.capacity
+    assert 0 < lines[-1]["replay/age"] < 2 * training.capacity
+
+
+def test_a_run_that_was_saved_before_its_first_row_goes_on(tmp_path: Path) -> None:
+    training = KINDS["uniform"]
+    Run(training, tmp_path).save()
+    begun = Run(training, tmp_path)
+    assert begun.feed.count == 0
+    assert begun.end() == Run(training, tmp_path / "whole").end()

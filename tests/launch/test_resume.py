@@ -55,9 +55,10 @@ def attempts(run: Path) -> list[dict]:
     return json.loads((run / "provenance.json").read_text())["attempts"]
 
 
-def newest(run: Path) -> str:
-    """Returns the name of the newest checkpoint of some frame, or nothing."""
-    return max((path.name for path in (run / "checkpoints").glob("*[1-9]*-*.npz")), default="")
+def saved(run: Path) -> int:
+    """Returns the frame of the newest checkpoint, or 0."""
+    names = (path.name for path in (run / "checkpoints").glob("[0-9]*.npz"))
+    return int(max(names, default="0-").partition("-")[0])
 
 
 def alone(folder: Path, seconds: float) -> float:
@@ -107,11 +108,11 @@ def test_a_dreamer_killed_at_any_moment_equals_one_never_interrupted(
     more += ["--set", f"training.storage={storage}"]
     assert start(command(agent, "catch", whole, *more), tmp_path).wait() == 0
     words, moments = command(agent, "catch", killed, *more), random.Random(agent + storage)
-    for _ in range(3):
-        before, process = newest(killed), start(words, tmp_path)
-        while process.poll() is None and newest(killed) == before:
+    for reached in sorted(moments.sample(range(frames // 4, 9 * frames // 10), 2)):
+        process = start(words, tmp_path)
+        while process.poll() is None and saved(killed) < reached:
             time.sleep(0.02)
-        time.sleep(moments.uniform(0, 1.0))
+        time.sleep(moments.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert start(words, tmp_path).wait() == 0
