@@ -128,7 +128,10 @@ def test_a_suite_writes_out_every_value(name, tmp_path):
 
 
 # Ours; a suite of somebody's own owes nobody a source.
-@pytest.mark.parametrize("name", ["atari100k", "atari57", "atari62", "demo", "seaquest", "smoke"])
+SHIPPED = ("atari100k", "atari57", "atari62", "boxing", "demo", "learn", "seaquest", "smoke")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_suite_that_we_ship_gives_a_source_for_every_value(name):
     lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
     values = [
@@ -163,8 +166,7 @@ def test_the_hash_of_a_task_ignores_the_order_of_its_keys(name):
 
 
 def test_the_shipped_suites_are_there():
-    shipped = {"smoke", "demo", "atari100k", "atari57", "seaquest", "atari62"}
-    assert shipped <= set(suites.names())
+    assert set(SHIPPED) <= set(suites.names())
 
 
 def test_atari100k_is_100k_agent_steps_of_26_games():
@@ -196,6 +198,19 @@ def test_seaquest_is_played_as_the_published_figure_was():
     assert suite.games == ("seaquest",)
     assert suite.frames // suite.task.frame_skip == 10_000_000
     assert (suite.task.sticky, suite.task.actions, suite.task.noops) == (0.0, "minimal", (1, 30))
+
+
+def test_learn_is_catch_where_every_ball_starts_at_the_top_and_counts_alike():
+    suite = suites.load("learn")
+    assert (suite.games, len(suite.seeds), suite.task.noops) == (("catch",), 3, (0, 0))
+    assert (suite.score.window, suite.score.normalize) == ("last_100_episodes", "none")
+
+
+def test_boxing_is_the_task_of_atari100k_for_at_least_20k_agent_steps():
+    suite = suites.load("boxing")
+    assert suite.task_digest == suites.load("atari100k").task_digest
+    assert suite.frames // suite.task.frame_skip >= 20_000
+    assert len(suite.seeds) >= 3
 
 
 def test_both_backends_can_play_the_demo():
