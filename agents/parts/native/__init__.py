@@ -24,7 +24,16 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 # Sums may be reordered, which vectorises them; NaN and infinity keep their meaning.
-FLAGS = ["-O3", "-march=native", "-std=gnu11", "-fPIC", "-shared", "-Wno-psabi"]
+FLAGS = [
+    "-O2",
+    "-ftree-vectorize",
+    "-fvect-cost-model=dynamic",
+    "-march=native",
+    "-std=gnu11",
+    "-fPIC",
+    "-shared",
+    "-Wno-psabi",
+]
 FLAGS += ["-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"]
 KINDS = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 PIECES = 16  # Ranges of rows: as many however many threads there are, so sums are the same.

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define EPS 1e-4f
+#define LOT 16
 #define INLINE static inline __attribute__((always_inline))
 
 /* exp to 1 unit in the last place or two, in a form that compilers vectorise. */

@@ -1,40 +1,67 @@
 /* Kernels for one type of activations: KIND, LOAD and STORE say which. */
 
-/* One row's norm and SiLU; y = x / rms(x) * gain. */
-INLINE void NAME(norm_silu_row)(int c, const float *x, const float *gain, KIND *out) {
-    float square = 0;
-    for (int i = 0; i < c; i++) square += x[i] * x[i];
-    float scale = 1.0f / sqrtf(square / c + EPS);
-    for (int i = 0; i < c; i++) {
-        float y = x[i] * scale * gain[i];
-        out[i] = STORE(y * sigmoid(y));
+/* Rows are taken some at a time, so that their square roots and exponentials fill whole vectors even
+ * where a row has eight channels. LOT is how many. */
+
+/* Norm and SiLU of n rows in float32; y = x / rms(x) * gain. Writes over x. */
+INLINE void NAME(norm_silu_rows)(int c, int n, float *x, const float *gain) {
+    float scale[LOT];
+    for (int r = 0; r < n; r++) {
+        float square = 0;
+        for (int i = 0; i < c; i++) square += x[r * c + i] * x[r * c + i];
+        scale[r] = square;
     }
+    for (int r = 0; r < n; r++) scale[r] = 1.0f / sqrtf(scale[r] / c + EPS);
+    for (int r = 0; r < n; r++)
+        for (int i = 0; i < c; i++) x[r * c + i] *= scale[r] * gain[i];
+    for (int i = 0; i < n * c; i++) x[i] *= sigmoid(x[i]);
 }
 
-/* The gradient of a row before its norm, given the one after its SiLU; adds to the gain's. */
-INLINE void NAME(norm_silu_row_back)(int c, const float *x, const float *gain, const float *up,
-                                     float *grad, float *gain_grad) {
-    float square = 0, mean = 0, normed[c], inside[c];
-    for (int i = 0; i < c; i++) square += x[i] * x[i];
-    float scale = 1.0f / sqrtf(square / c + EPS);
-    for (int i = 0; i < c; i++) {
-        float n = x[i] * scale, y = n * gain[i], s = sigmoid(y);
-        float slope = up[i] * s * (1 + y * (1 - s));
-        normed[i] = n;
-        gain_grad[i] += slope * n;
-        inside[i] = slope * gain[i];
-        mean += inside[i] * n;
+/* The gradients of n rows before their norm, given those after the SiLU, which they overwrite; adds to
+ * the gain's. Writes over x. */
+INLINE void NAME(norm_silu_rows_back)(int c, int n, float *x, const float *gain, float *up,
+                                      float *gain_grad) {
+    float scale[LOT], mean[LOT];
+    for (int r = 0; r < n; r++) {
+        float square = 0;
+        for (int i = 0; i < c; i++) square += x[r * c + i] * x[r * c + i];
+        scale[r] = square;
     }
-    mean /= c;
-    for (int i = 0; i < c; i++) grad[i] = scale * (inside[i] - normed[i] * mean);
+    for (int r = 0; r < n; r++) scale[r] = 1.0f / sqrtf(scale[r] / c + EPS);
+    float y[LOT * c];
+    for (int r = 0; r < n; r++)
+        for (int i = 0; i < c; i++) {
+            x[r * c + i] *= scale[r];
+            y[r * c + i] = x[r * c + i] * gain[i];
+        }
+    for (int i = 0; i < n * c; i++) {
+        float s = sigmoid(y[i]);
+        up[i] *= s * (1 + y[i] * (1 - s));
+    }
+    for (int r = 0; r < n; r++) {
+        float sum = 0;
+        for (int i = 0; i < c; i++) {
+            gain_grad[i] += up[r * c + i] * x[r * c + i];
+            sum += up[r * c + i] * gain[i] * x[r * c + i];
+        }
+        mean[r] = sum / c;
+    }
+    for (int r = 0; r < n; r++)
+        for (int i = 0; i < c; i++)
+            up[r * c + i] = scale[r] * (up[r * c + i] * gain[i] - x[r * c + i] * mean[r]);
 }
+
+INLINE int NAME(lot)(int c) { return c >= 64 ? 4 : c >= 32 ? 8 : 16; }
 
 INLINE void NAME(norm_silu_body)(int c, const KIND *x, const float *gain, KIND *out, int64_t from,
                                  int64_t to) {
-    for (int64_t row = from; row < to; row++) {
-        float in[c];
-        for (int i = 0; i < c; i++) in[i] = LOAD(x[row * c + i]);
-        NAME(norm_silu_row)(c, in, gain, out + row * c);
+    int lot = NAME(lot)(c);
+    float in[lot * c];
+    for (int64_t row = from; row < to; row += lot) {
+        int n = to - row < lot ? (int)(to - row) : lot;
+        for (int i = 0; i < n * c; i++) in[i] = LOAD(x[row * c + i]);
+        NAME(norm_silu_rows)(c, n, in, gain);
+        for (int i = 0; i < n * c; i++) out[row * c + i] = STORE(in[i]);
     }
 }
 
@@ -44,12 +71,14 @@ void NAME(norm_silu)(const KIND *x, const float *gain, KIND *out, int64_t from, 
 
 INLINE void NAME(norm_silu_back_body)(int c, const KIND *x, const float *gain, const KIND *up,
                                       KIND *grad, float *gain_grad, int64_t from, int64_t to) {
-    for (int64_t row = from; row < to; row++) {
-        float in[c], above[c], below[c];
-        for (int i = 0; i < c; i++) in[i] = LOAD(x[row * c + i]);
-        for (int i = 0; i < c; i++) above[i] = LOAD(up[row * c + i]);
-        NAME(norm_silu_row_back)(c, in, gain, above, below, gain_grad);
-        for (int i = 0; i < c; i++) grad[row * c + i] = STORE(below[i]);
+    int lot = NAME(lot)(c);
+    float in[lot * c], above[lot * c];
+    for (int64_t row = from; row < to; row += lot) {
+        int n = to - row < lot ? (int)(to - row) : lot;
+        for (int i = 0; i < n * c; i++) in[i] = LOAD(x[row * c + i]);
+        for (int i = 0; i < n * c; i++) above[i] = LOAD(up[row * c + i]);
+        NAME(norm_silu_rows_back)(c, n, in, gain, above, gain_grad);
+        for (int i = 0; i < n * c; i++) grad[row * c + i] = STORE(above[i]);
     }
 }
 
@@ -62,15 +91,23 @@ void NAME(norm_silu_back)(const KIND *x, const float *gain, const KIND *up, KIND
 INLINE void NAME(pool_body)(int c, const KIND *x, const float *gain, KIND *pooled, uint8_t *place,
                             KIND *out, int64_t from, int64_t to, int h, int w) {
     int64_t line = (int64_t)2 * w * c;
+    int lot = NAME(lot)(c);
+    size_t size = c * sizeof(KIND);
+    KIND four[4][lot * c]; /* The pixels of n blocks, each corner by itself. */
+    float best[lot * c];
     for (int64_t row = from * h; row < to * h; row++)
-        for (int j = 0; j < w; j++) {
-            const KIND *a = x + 2 * row * line + 2 * j * c, *b = a + line;
+        for (int j = 0; j < w; j += lot) {
+            int n = w - j < lot ? w - j : lot;
             int64_t at = (row * w + j) * c;
-            float best[c];
-            for (int i = 0; i < c; i++) {
-                float v = LOAD(a[i]), second = LOAD(a[c + i]);
-                float third = LOAD(b[i]), fourth = LOAD(b[c + i]);
-                int p = 0;
+            for (int r = 0; r < n; r++)
+                for (int k = 0; k < 4; k++) {
+                    const KIND *pixel = x + (2 * row + k / 2) * line + (2 * (j + r) + k % 2) * c;
+                    memcpy(four[k] + r * c, pixel, size);
+                }
+            for (int i = 0; i < n * c; i++) {
+                float v = LOAD(four[0][i]), second = LOAD(four[1][i]);
+                float third = LOAD(four[2][i]), fourth = LOAD(four[3][i]);
+                int32_t p = 0;
                 p = second > v ? 1 : p;
                 v = second > v ? second : v;
                 p = third > v ? 2 : p;
@@ -81,7 +118,8 @@ INLINE void NAME(pool_body)(int c, const KIND *x, const float *gain, KIND *poole
                 place[at + i] = (uint8_t)p;
                 pooled[at + i] = STORE(v);
             }
-            NAME(norm_silu_row)(c, best, gain, out + at);
+            NAME(norm_silu_rows)(c, n, best, gain);
+            for (int i = 0; i < n * c; i++) out[at + i] = STORE(best[i]);
         }
 }
 
@@ -94,64 +132,82 @@ INLINE void NAME(pool_back_body)(int c, const KIND *pooled, const uint8_t *place
                                  const KIND *up, KIND *grad, float *gain_grad, int64_t from, int64_t to,
                                  int h, int w) {
     int64_t line = (int64_t)2 * w * c;
+    int lot = NAME(lot)(c);
+    size_t size = c * sizeof(KIND);
+    KIND four[4][lot * c];
+    float in[lot * c], above[lot * c];
     for (int64_t row = from * h; row < to * h; row++)
-        for (int j = 0; j < w; j++) {
-            KIND *a = grad + 2 * row * line + 2 * j * c, *b = a + line;
+        for (int j = 0; j < w; j += lot) {
+            int n = w - j < lot ? w - j : lot;
             int64_t at = (row * w + j) * c;
-            float in[c], above[c], below[c];
-            for (int i = 0; i < c; i++) in[i] = LOAD(pooled[at + i]);
-            for (int i = 0; i < c; i++) above[i] = LOAD(up[at + i]);
-            NAME(norm_silu_row_back)(c, in, gain, above, below, gain_grad);
-            for (int i = 0; i < c; i++) {
-                KIND g = STORE(below[i]), zero = STORE(0.0f);
-                uint8_t p = place[at + i];
-                a[i] = p == 0 ? g : zero;
-                a[c + i] = p == 1 ? g : zero;
-                b[i] = p == 2 ? g : zero;
-                b[c + i] = p == 3 ? g : zero;
-            }
+            for (int i = 0; i < n * c; i++) in[i] = LOAD(pooled[at + i]);
+            for (int i = 0; i < n * c; i++) above[i] = LOAD(up[at + i]);
+            NAME(norm_silu_rows_back)(c, n, in, gain, above, gain_grad);
+            for (int k = 0; k < 4; k++)
+                for (int i = 0; i < n * c; i++) {
+                    int32_t where = place[at + i];
+                    four[k][i] = STORE(where == k ? above[i] : 0.0f);
+                }
+            for (int r = 0; r < n; r++)
+                for (int k = 0; k < 4; k++) {
+                    KIND *pixel = grad + (2 * row + k / 2) * line + (2 * (j + r) + k % 2) * c;
+                    memcpy(pixel, four[k] + r * c, size);
+                }
         }
 }
 
 void NAME(pool_back)(const KIND *pooled, const uint8_t *place, const float *gain, const KIND *up,
-                     KIND *grad, float *gain_grad, int64_t from, int64_t to, int64_t h, int64_t w, int64_t c) {
+                     KIND *grad, float *gain_grad, int64_t from, int64_t to, int64_t h, int64_t w,
+                     int64_t c) {
     FOR_CHANNELS(NAME(pool_back_body), c, pooled, place, gain, up, grad, gain_grad, from, to, h, w)
 }
 
-/* Norm and SiLU of the four pixels that a position holds, each put where it belongs. */
+/* Norm and SiLU of the four pixels that a position holds, each put where it belongs: four positions
+ * at a time. */
 INLINE void NAME(spread_body)(int c, const KIND *x, const float *gain, KIND *out, int64_t from,
                               int64_t to, int h, int w) {
     int64_t line = (int64_t)2 * w * c;
+    size_t size = 2 * c * sizeof(KIND);
+    float in[16 * c];
+    KIND done[16 * c];
     for (int64_t row = from * h; row < to * h; row++)
-        for (int j = 0; j < w; j++)
-            for (int pixel = 0; pixel < 4; pixel++) {
-                float in[c];
-                const KIND *here = x + ((row * w + j) * 4 + pixel) * c;
-                for (int i = 0; i < c; i++) in[i] = LOAD(here[i]);
-                KIND *there = out + (2 * row + pixel / 2) * line + (2 * j + pixel % 2) * c;
-                NAME(norm_silu_row)(c, in, gain, there);
+        for (int j = 0; j < w; j += 4) {
+            int n = w - j < 4 ? w - j : 4;
+            const KIND *here = x + (row * w + j) * 4 * c;
+            for (int i = 0; i < 4 * n * c; i++) in[i] = LOAD(here[i]);
+            NAME(norm_silu_rows)(c, 4 * n, in, gain);
+            for (int i = 0; i < 4 * n * c; i++) done[i] = STORE(in[i]);
+            for (int r = 0; r < 2 * n; r++) { /* Two pixels that lie side by side. */
+                KIND *there = out + (2 * row + r % 2) * line + 2 * (j + r / 2) * c;
+                memcpy(there, done + 2 * r * c, size);
             }
+        }
 }
 
-void NAME(spread)(const KIND *x, const float *gain, KIND *out, int64_t from, int64_t to, int64_t h, int64_t w,
-                  int64_t c) {
+void NAME(spread)(const KIND *x, const float *gain, KIND *out, int64_t from, int64_t to, int64_t h,
+                  int64_t w, int64_t c) {
     FOR_CHANNELS(NAME(spread_body), c, x, gain, out, from, to, h, w)
 }
 
 INLINE void NAME(spread_back_body)(int c, const KIND *x, const float *gain, const KIND *up, KIND *grad,
                                    float *gain_grad, int64_t from, int64_t to, int h, int w) {
     int64_t line = (int64_t)2 * w * c;
+    size_t size = 2 * c * sizeof(KIND);
+    KIND moved[16 * c];
+    float in[16 * c], above[16 * c];
     for (int64_t row = from * h; row < to * h; row++)
-        for (int j = 0; j < w; j++)
-            for (int pixel = 0; pixel < 4; pixel++) {
-                int64_t at = ((row * w + j) * 4 + pixel) * c;
-                const KIND *there = up + (2 * row + pixel / 2) * line + (2 * j + pixel % 2) * c;
-                float in[c], above[c], below[c];
-                for (int i = 0; i < c; i++) in[i] = LOAD(x[at + i]);
-                for (int i = 0; i < c; i++) above[i] = LOAD(there[i]);
-                NAME(norm_silu_row_back)(c, in, gain, above, below, gain_grad);
-                for (int i = 0; i < c; i++) grad[at + i] = STORE(below[i]);
+        for (int j = 0; j < w; j += 4) {
+            int n = w - j < 4 ? w - j : 4;
+            int64_t at = (row * w + j) * 4 * c;
+            for (int i = 0; i < 4 * n * c; i++) in[i] = LOAD(x[at + i]);
+            for (int r = 0; r < 2 * n; r++) {
+                const KIND *there = up + (2 * row + r % 2) * line + 2 * (j + r / 2) * c;
+                memcpy(moved + 2 * r * c, there, size);
             }
+            for (int i = 0; i < 4 * n * c; i++) above[i] = LOAD(moved[i]);
+            NAME(norm_silu_rows_back)(c, 4 * n, in, gain, above, gain_grad);
+            for (int i = 0; i < 4 * n * c; i++) grad[at + i] = STORE(above[i]);
+        }
 }
 
 void NAME(spread_back)(const KIND *x, const float *gain, const KIND *up, KIND *grad, float *gain_grad,
@@ -163,22 +219,24 @@ void NAME(spread_back)(const KIND *x, const float *gain, const KIND *up, KIND *g
  * of pixels in their channels, the image does not. */
 void NAME(image_error)(const KIND *logits, const uint8_t *image, float *error, KIND *slope,
                        int64_t from, int64_t to, int64_t h, int64_t w, int64_t c) {
-    int64_t line = (int64_t)2 * w * c;
+    int64_t line = 2 * w * c, many = 2 * line;
+    float pixels[many]; /* Of two lines, in the order of the logits. */
     for (int64_t n = from; n < to; n++) {
         float total = 0;
-        for (int i = 0; i < h; i++) {
-            float sum = 0;
-            for (int half = 0; half < 2; half++) {
-                const uint8_t *pixels = image + (n * 2 * h + 2 * i + half) * line;
-                for (int j = 0; j < w; j++) {
-                    int64_t at = (((n * h + i) * w + j) * 4 + 2 * half) * c;
-                    for (int k = 0; k < 2 * c; k++) {
-                        float s = sigmoid(LOAD(logits[at + k]));
-                        float d = s - (float)pixels[2 * j * c + k] / 255.0f;
-                        sum += d * d;
-                        slope[at + k] = STORE(2 * d * s * (1 - s));
-                    }
+        for (int64_t i = 0; i < h; i++) {
+            const uint8_t *top = image + (n * h + i) * many;
+            for (int64_t j = 0; j < w; j++)
+                for (int64_t k = 0; k < 2 * c; k++) {
+                    pixels[4 * j * c + k] = top[2 * j * c + k];
+                    pixels[4 * j * c + 2 * c + k] = top[line + 2 * j * c + k];
                 }
+            const KIND *x = logits + (n * h + i) * many;
+            KIND *out = slope + (n * h + i) * many;
+            float sum = 0;
+            for (int64_t k = 0; k < many; k++) {
+                float s = sigmoid(LOAD(x[k])), d = s - pixels[k] / 255.0f;
+                sum += d * d;
+                out[k] = STORE(2 * d * s * (1 - s));
             }
             total += sum;
         }
