@@ -53,7 +53,7 @@ class Config(base.Config):
 
     deter: PositiveInt  # numbers of the memory
     hidden: PositiveInt  # units inside the model
-    classes: PositiveInt  # of each latent
+    classes: int = Field(gt=0, le=256)  # of each latent; replay keeps a byte
     latents: PositiveInt
     groups: PositiveInt  # blocks of the memory
     depth: PositiveInt  # of the image networks; channels are multiples of it
@@ -103,6 +103,7 @@ class Agent(world.WorldAgent):
         """Builds networks and optimiser from the seed."""
         super().__init__(config, seed, device)
         require_streams(config.training)
+        require_groups(config)
         self.actions, self.shape = int(act_space.n), obs_space["image"].shape
         self.kind = images.precision(config.precision, self.device)
         with torch_agent.seeded(seed):
@@ -119,7 +120,7 @@ class Agent(world.WorldAgent):
             config, networks, self.frozen, self.scale, self.bins
         )
         self.parts = {"networks": self.networks, "opt": self.opt, "scale": self.scale}
-        self.fresh: Data = {}  # What the last batch was filtered to, on its way to replay.
+        self.fresh = torch_agent.Late({})  # What the last batch was filtered to, for replay.
 
     def build(self) -> dict[str, nn.Module]:
         """Returns the networks by name; called with torch's generator seeded."""
@@ -153,8 +154,8 @@ class Agent(world.WorldAgent):
         self.frozen.refresh()
         metrics |= {f"loss/{name}": loss for name, loss in losses.items()}
         self.accumulate(metrics | {"train/grad_norm": norm})
-        before, self.fresh = self.fresh, self.refreshed(seen.states)
-        return carry, {name: world.numpy(tensor) for name, tensor in before.items()}
+        before, self.fresh = self.fresh, torch_agent.Late(self.refreshed(seen.states))
+        return carry, before.arrays()
 
     def refreshed(self, states: block_scan.Observed) -> Data:
         """Returns what replay shall keep with the trained rows."""
@@ -221,10 +222,6 @@ class Agent(world.WorldAgent):
             lambda probs, k: unimix.choose(probs[:, None], act[k])[:, 0],
             lambda logits, k: unimix.draw(logits, step[k]),
         )
-
-    def uniform(self, *shape: int) -> Tensor:
-        """Returns numbers in [0, 1), the same on every device."""
-        return torch.rand(shape, generator=self.generator).to(self.device, non_blocking=True)
 
     # The world model, for acting, reports and dreams
 
@@ -318,12 +315,14 @@ class Agent(world.WorldAgent):
 
     def save(self) -> base.Tree:
         """Returns everything, what is on its way to replay included."""
-        return super().save() | {"fresh": torch_agent.to_tree(self.fresh)}
+        fresh = {name: array.copy() for name, array in self.fresh.arrays().items()}
+        return super().save() | {"fresh": fresh}
 
     def load(self, state: base.Tree) -> None:
         """Goes back to a saved state."""
         super().load(state)
-        self.fresh = {k: self.tensor(v.copy()) for k, v in state["fresh"].items()}
+        fresh = {name: torch.from_numpy(array.copy()) for name, array in state["fresh"].items()}
+        self.fresh = torch_agent.Late(fresh)
         self.frozen.refresh()
 
 
@@ -340,3 +339,17 @@ def require_streams(training: base.Training) -> None:
         )
     if not training.context:
         raise ValueError("training.context: 0; DreamerV3 begins at stored states, allowed from 1.")
+
+
+def require_groups(config: Config) -> None:
+    """Refuses what cannot be cut into the memory's blocks.
+
+    Raises:
+        ValueError: memory, or the channels of the decoder's smallest map, are no multiples.
+    """
+    for name, width in (("deter", config.deter), ("depth", 4 * config.depth)):
+        if width % config.groups:
+            raise ValueError(
+                f"{name}: {getattr(config, name)} makes {width} numbers, which groups: "
+                f"{config.groups} does not divide; allowed are multiples of it."
+            )

@@ -45,6 +45,12 @@ class TorchAgent:
         """Puts an array on the device, without a copy on the CPU."""
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
+    def uniform(self, *shape: int) -> Tensor:
+        """Returns numbers in [0, 1) from the agent's generator, the same on every device."""
+        pinned = self.device.type == "cuda"  # Otherwise the copy would wait for the device.
+        drawn = torch.rand(shape, generator=self.generator, pin_memory=pinned)
+        return drawn.to(self.device, non_blocking=True)
+
     def accumulate(self, values: dict[str, Tensor]) -> None:
         """Adds scalar metrics of one update to the partial sums, on the device."""
         for name, value in values.items():
@@ -85,6 +91,32 @@ class TorchAgent:
             for name, total in state["sums"].items()
         }
         self.counts = dict(state["counts"])
+
+
+class Late:
+    """Tensors on their way from the device: asked for one update later, nobody waits for them."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]):
+        """Sends them off.
+
+        Args:
+            tensors: detached.
+        """
+        device = next((tensor.device for tensor in tensors.values()), torch.device("cpu"))
+        self.sent, self.tensors = None, dict(tensors)
+        if device.type != "cuda":
+            return
+        for name, tensor in tensors.items():
+            there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self.tensors[name] = there.copy_(tensor, non_blocking=True)
+        self.sent = torch.cuda.Event()
+        self.sent.record(torch.cuda.current_stream(device))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns them as arrays, once they are there."""
+        if self.sent:
+            self.sent.synchronize()
+        return {name: tensor.numpy() for name, tensor in self.tensors.items()}
 
 
 class Frozen(dict):

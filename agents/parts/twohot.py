@@ -5,7 +5,7 @@ Bins are in raw units, and so is the interpolation between two of them; nothing 
 `plain_mean` and `plain_cross_entropy` are the twins of what is run.
 
 Source: danijar/dreamerv3@e3f0224.
-Shapes: M numbers, K bins (odd, symmetric around 0).
+Shapes: M numbers, G targets of each, K bins (odd, symmetric around 0).
 """
 
 from collections.abc import Sequence
@@ -95,7 +95,7 @@ def cross_entropy(
     logits: Float[Tensor, "*M K"],
     bins: Float[Tensor, " K"],
     *targets: Float[Tensor, "*M"],
-    scales: Sequence[float] = (1.0,),
+    scales: Sequence[float] | Float[Tensor, " G"] = (1.0,),
 ) -> Float[Tensor, "*M"]:
     """Returns the sum of scale * cross-entropy over targets; gradients flow into the logits.
 
@@ -103,11 +103,11 @@ def cross_entropy(
         logits: of any type.
         bins: of the numbers.
         targets: numbers.
-        scales: one a target.
+        scales: one a target; a tensor of the device's spares it waiting for them.
     """
     places = [place(target.detach(), bins) for target in targets]
     below, share = (torch.stack(each, -1) for each in zip(*places, strict=True))
-    scale = torch.tensor(scales, device=logits.device)
+    scale = torch.as_tensor(scales, dtype=torch.float32, device=logits.device)
     return CrossEntropy.apply(logits.float().contiguous(), below, share, scale)
 
 
