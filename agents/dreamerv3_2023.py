@@ -142,7 +142,7 @@ class Agent(world.WorldAgent):
         self.decoder = padded.Decoder(wide, shape, c.depth)
         self.reward = layered.MLP(wide, c.layers, c.units, twohot.COUNT, 0.0)
         self.proceed = layered.MLP(wide, c.layers, c.units, 1, 1.0)
-        self.actor = layered.MLP(wide, c.layers, c.units, self.actions, c.actor_scale)
+        self.actor = symlog_behaviour.Actor(wide, c.layers, c.units, self.actions, c.actor_scale)
         self.critic = layered.MLP(wide, c.layers, c.units, twohot.COUNT, 0.0)
         self.slow = copy.deepcopy(self.critic).requires_grad_(False)
         return {name: getattr(self, name) for name in (*MODEL, "actor", "critic", "slow")}
@@ -207,11 +207,7 @@ class Agent(world.WorldAgent):
     def policy_logits(self, state: State) -> Float[Tensor, "N A"]:
         """Returns the policy's logits, uniform mixed in."""
         with self.products():
-            return self.policy_of(self.rssm.feature(state))
-
-    def policy_of(self, feature: Float[Tensor, "*N F"]) -> Float[Tensor, "*N A"]:
-        """Returns the policy's logits, uniform mixed in."""
-        return symlog_behaviour.mixed(self.actor(feature))
+            return self.actor(self.rssm.feature(state))
 
     def predict(self, state: State) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
         """Returns the reward of arriving in a state, and the probability that it is no end."""
@@ -251,8 +247,9 @@ class Agent(world.WorldAgent):
         loss = sum(scale * losses[name].mean() for name, scale in self.scales().items())
         metrics = {f"loss/{name}": term.mean() for name, term in losses.items()}
         metrics |= {
+            "loss/model": loss,
             "train/grad_norm": self.model_opt.minimise(loss),
-            "train/latent_kl": seen["kl"].mean(),
+            "train/divergence": seen["kl"].mean(),
             "train/prior_entropy": self.latent.entropy(seen["prior"].detach()).mean(),
             "train/posterior_entropy": self.latent.entropy(seen["posterior"].detach()).mean(),
         }
@@ -306,7 +303,7 @@ class Agent(world.WorldAgent):
         return metrics | {
             "loss/policy": policy,
             "loss/value": value,
-            "train/policy_grad_norm": norms[0],
+            "train/actor_grad_norm": norms[0],
             "train/value_grad_norm": norms[1],
         }
 
@@ -323,7 +320,7 @@ class Agent(world.WorldAgent):
         c, decode = self.config, lambda logits: symlog_twohot.mean(logits, self.bins)
         with torch.no_grad(), self.products():
             play = behaviour.imagine(
-                self.rssm.imagine, self.rssm.feature, self.policy_of, start, noise.action,
+                self.rssm.imagine, self.rssm.feature, self.actor, start, noise.action,
                 noise.imagined,
             )  # fmt: skip
             reward = decode(self.reward(play.feature))
@@ -334,7 +331,7 @@ class Agent(world.WorldAgent):
             advantage = (judged.target - value[:-1]) / scale
         with self.products():
             feature = play.feature[:-1]
-            logits, critic = self.policy_of(feature), self.critic(feature)
+            logits, critic = self.actor(feature), self.critic(feature)
         policy, entropy = symlog_behaviour.policy_loss(
             logits, play.action, advantage, judged.weight, c.entropy_scale
         )

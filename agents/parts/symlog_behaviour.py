@@ -10,7 +10,7 @@ model holds that play goes on for likelier than not. The discount g is no part o
     value:  w_k [CE(V_k, R_k) + slow_scale CE(V_k, V_slow_k)]
 
 Source: danijar/dreamerv3@8fa35f8; Hafner et al. 2023, arXiv:2301.04104v1.
-Shapes: L imagined steps, N starts, A actions, K bins.
+Shapes: L imagined steps, S = L + 1 states, N starts, A actions, K bins, M I O as in a layer.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agents.parts import categorical, returns, symlog_twohot, unimix
+from agents.parts import categorical, layered, returns, symlog_twohot, unimix
 
 
 class Judged(NamedTuple):
@@ -29,9 +29,7 @@ class Judged(NamedTuple):
     weight: Float[Tensor, "L N"]
 
 
-def continues(
-    logit: Float[Tensor, "L+1 N"], terminal: Bool[Tensor, " N"]
-) -> Float[Tensor, "L+1 N"]:
+def continues(logit: Float[Tensor, "S N"], terminal: Bool[Tensor, " N"]) -> Float[Tensor, "S N"]:
     """Returns whether play goes on after each state, 0 or 1.
 
     Args:
@@ -42,9 +40,9 @@ def continues(
 
 
 def judge(
-    reward: Float[Tensor, "L+1 N"],
-    alive: Float[Tensor, "L+1 N"],
-    value: Float[Tensor, "L+1 N"],
+    reward: Float[Tensor, "S N"],
+    alive: Float[Tensor, "S N"],
+    value: Float[Tensor, "S N"],
     discount: float,
     lam: float,
 ) -> Judged:
@@ -62,9 +60,12 @@ def judge(
     return Judged(target, follow[:-1].cumprod(0) / discount)
 
 
-def mixed(logits: Float[Tensor, "*N A"]) -> Float[Tensor, "*N A"]:
-    """Returns the logits of a policy that holds a share of the uniform one."""
-    return unimix.mixed(logits).log()
+class Actor(layered.MLP):
+    """Features to the logits of a policy that holds a share of the uniform one."""
+
+    def forward(self, x: Float[Tensor, "*M I"]) -> Float[Tensor, "*M O"]:
+        """Returns the logarithms of the mixed probabilities."""
+        return unimix.mixed(super().forward(x)).log()
 
 
 def policy_loss(
@@ -77,7 +78,7 @@ def policy_loss(
     """Returns the actor's loss, and its entropy in nats.
 
     Args:
-        logits: of the policy, as `mixed` returns them.
+        logits: of the policy, as the actor returns them.
         action: that was taken, one-hot.
         advantage: of it, scaled.
         weight: of its state.

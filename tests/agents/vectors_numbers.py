@@ -2,7 +2,7 @@
 
 import torch
 
-from agents.parts import percentiles, returns, twohot
+from agents.parts import percentiles, returns, symlog_twohot, twohot
 from suites import game
 from tests.agents.vectors import near, tensor
 
@@ -33,8 +33,8 @@ def twohot_v3_current(v):
 
 
 def twohot_v3_2023(v):
-    # The older variant's units, which no agent here has; the same interpolation serves them.
-    bins = torch.linspace(-20, 20, twohot.COUNT)
+    # The units of dreamerv3_2023; the same interpolation serves them.
+    bins = symlog_twohot.bins()
     near(bins[1] - bins[0], v["bin_step"])
     for row in v["rows"]:
         check_row(row, twohot.symlog(tensor(row["target"])), bins, twohot.symexp)
