@@ -170,6 +170,19 @@ def test_the_fast_critic_bootstraps_and_the_slow_one_only_pulls():
     assert data["reward"].shape == (3, 6)
 
 
+def test_advantages_are_divided_by_the_distance_of_two_percentiles():
+    agent = shaken(small())
+    noise, start, no = agent.draws(3, 6), agent.initial(18), torch.zeros(18, dtype=torch.bool)
+    found = []
+    for high in (0.0, 1e6):
+        agent.scale.low.zero_()
+        agent.scale.high.fill_(high)
+        metrics = agent.behaviour_losses(start, no, noise)[2]
+        found.append(metrics["train/advantage"] * metrics["train/return_scale"])
+    assert metrics["train/return_scale"] > 9e5
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
 def test_the_world_model_is_updated_before_play_is_imagined(monkeypatch):
     agent, order = small(), []
     for name in ("model", "actor", "critic"):
