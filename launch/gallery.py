@@ -21,7 +21,7 @@ from launch import media
 from launch.config import RunConfig
 from suites import seeding
 
-SHARES = (0.01, 0.03, *(number / 10 for number in range(1, 11)))  # Of the budget; the first soon.
+SHARES = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # Of the budget; the first soon.
 MOST = 40  # Times a run, whatever its evaluations: 16 MB of files.
 SEQUENCES = 4  # Side by side.
 LENGTHS = 50, 25, 12, 6  # Rows, the first few of which are context; fewer where games are short.

@@ -248,7 +248,7 @@ def write_mp4(path: Path, pictures: Iterable[np.ndarray]) -> None:
 def write_png(path: Path, picture: np.ndarray) -> None:
     """Writes a picture; the file appears when it is whole."""
     with written(path) as file:
-        Image.fromarray(picture).save(file, format="png", optimize=True)
+        Image.fromarray(picture).save(file, format="png")
 
 
 def write_gif(path: Path, pictures: Sequence[np.ndarray]) -> None:
