@@ -11,7 +11,7 @@ test: install
 	@.venv/bin/python -m pytest
 
 demo: install
-	@.venv/bin/snakemake --profile local --config suite=demo agents=random,ppo,dreamer_ppo
+	@.venv/bin/snakemake --profile local --config suite=demo
 
 learn: install # Three Dreamers learn Catch from pixels, three seeds each: half an hour on two cores
 	@.venv/bin/snakemake --profile local --config suite=learn agents=dreamerv1,dreamerv2,dreamerv3

@@ -20,6 +20,7 @@ def path(tmp_path: Path) -> Path:
         (tmp_path / name).symlink_to(shutil.which(name))
     command(tmp_path / "make", MAKE)
     command(tmp_path / "python3", "#!/bin/sh\n")
+    command(tmp_path / "cc")
     command(tmp_path / "sudo", '#!/bin/sh\nshift\nexec "$@"\n')
     return tmp_path
 
@@ -45,6 +46,13 @@ def test_the_script_is_executable_and_ends_as_make_test_ends(path):
     code, said, asked = run(path)
     assert code == 5 and "made: test" in said
     assert asked == [], "apt is not called when nothing is missing"
+
+
+def test_a_missing_compiler_is_installed(path):
+    command(path / "chromium")
+    command(path / "apt-get", APT)
+    (path / "cc").unlink()
+    assert run(path)[2][-1].endswith("gcc libc6-dev")
 
 
 def test_a_missing_browser_is_installed(path):

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,10 +45,11 @@ def library() -> ctypes.CDLL | None:
     compiler = next(filter(shutil.which, [os.environ.get("CC") or "cc", "gcc", "clang"]), None)
     if os.environ.get("REVERIE_NATIVE") == "0" or not compiler:
         return None
-    path = cache() / f"kernels-{digest(compiler)}.so"
+    sources = {path.name: path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]"))}
+    path = cache() / f"kernels-{digest(compiler, sources)}.so"
     try:
         if not path.exists():
-            build(compiler, path)
+            build(compiler, sources, path)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError) as error:
         text = getattr(error, "stderr", None) or error
@@ -62,9 +63,9 @@ def cache() -> Path:
     return Path(base) / "reverie"
 
 
-def digest(compiler: str) -> str:
+def digest(compiler: str, sources: Mapping[str, bytes]) -> str:
     """Returns a name for what is built: by source, flags, compiler and processor."""
-    parts = [path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]"))]
+    parts = list(sources.values())
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
     cpu = Path("/proc/cpuinfo")
     flags = [line for line in cpu.read_text().splitlines() if line.startswith("flags")][:1]
@@ -72,12 +73,17 @@ def digest(compiler: str) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def build(compiler: str, path: Path) -> None:
-    """Compiles beside the target and renames, so that two processes may do it at once."""
+def build(compiler: str, sources: Mapping[str, bytes], path: Path) -> None:
+    """Compiles beside the target and renames, so that two processes may do it at once.
+
+    What is compiled is what was read for the name, even if the files have changed since.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         aside = Path(folder) / path.name
-        words = [compiler, *FLAGS, str(FOLDER / "kernels.c"), "-o", str(aside), "-lm"]
+        for name, content in sources.items():
+            (Path(folder) / name).write_bytes(content)
+        words = [compiler, *FLAGS, f"{folder}/kernels.c", "-o", str(aside), "-lm"]
         subprocess.run(words, check=True, capture_output=True, text=True)
         aside.replace(path)
 
