@@ -20,6 +20,7 @@ SHORT = {
     "reverie run": ["--frames", "2_000", "--tracking", "off"],
     "reverie evaluate": ["--episodes", "1"],
     "reverie play": ["--max-frames", "240"],
+    "reverie dream": ["--steps", "8"],
 }
 
 
