@@ -3,7 +3,10 @@
 The test game of every part: it learns in minutes, has known scores (+1 for every ball that is
 caught, best possible mean 1.0) and goes through the same task and view as Atari.
 
-Source: the game of bsuite's catch, here in pixels per emulator frame.
+With a frame skip of 4 it is bsuite's catch, cell for cell: a board of 10 rows and 5 columns, a ball
+that falls a row an agent step, a paddle that moves a column an agent step.
+
+Source: Osband et al. 2020, arXiv:1908.03568, catch; here in pixels per emulator frame.
 Shapes: h w screen.
 """
 
@@ -12,8 +15,7 @@ import numpy as np
 from suites import seeding
 
 HEIGHT, WIDTH = 40, 40  # pixels
-PADDLE = 6  # pixels wide
-BALL = 2  # pixels wide and high
+HIGH, WIDE = 4, 8  # pixels of ball and paddle: a cell of 10 x 5
 SPEED = 2  # paddle pixels a frame; the ball falls one pixel a frame
 
 
@@ -31,26 +33,25 @@ class Catch:
         self.reset()
 
     def reset(self) -> None:
-        """Drops a new ball, uniform over columns; the paddle starts in the middle."""
-        self.column = int(self.rng.integers(WIDTH - BALL + 1))
+        """Drops a new ball, uniform over the columns; the paddle starts in the middle."""
+        self.column = int(self.rng.integers(WIDTH // WIDE)) * WIDE
         self.row = 0
-        self.paddle = (WIDTH - PADDLE) // 2
+        self.paddle = (WIDTH - WIDE) // 2
 
     def act(self, action: int) -> float:
         """Moves the paddle, then the ball; the last frame is worth +1 or -1 points."""
         if self.over():
             return 0.0
         self.paddle += (0, -SPEED, SPEED)[action]
-        self.paddle = min(max(self.paddle, 0), WIDTH - PADDLE)
+        self.paddle = min(max(self.paddle, 0), WIDTH - WIDE)
         self.row += 1
         if not self.over():
             return 0.0
-        caught = self.paddle <= self.column + BALL - 1 and self.column <= self.paddle + PADDLE - 1
-        return 1.0 if caught else -1.0
+        return 1.0 if abs(self.paddle - self.column) < WIDE else -1.0
 
     def over(self) -> bool:
         """Tells whether the ball has reached the paddle's row."""
-        return self.row >= HEIGHT - BALL
+        return self.row >= HEIGHT - HIGH
 
     def lives(self) -> int:
         """Returns 0: there are no lives."""
@@ -66,8 +67,8 @@ class Catch:
 
     def _gray(self) -> np.ndarray:
         screen = np.zeros((HEIGHT, WIDTH), np.uint8)
-        screen[self.row : self.row + BALL, self.column : self.column + BALL] = 255
-        screen[-BALL:, self.paddle : self.paddle + PADDLE] = 255
+        screen[self.row : self.row + HIGH, self.column : self.column + WIDE] = 255
+        screen[-HIGH:, self.paddle : self.paddle + WIDE] = 255
         return screen
 
     def ram(self) -> np.ndarray:

@@ -75,15 +75,15 @@ def test_envpool_has_every_id():
 
 def catch_returns(choose) -> float:
     """Returns the expected return of Catch for `choose(paddle, column) -> {action: chance}`."""
-    from suites.catch import BALL, HEIGHT, WIDTH, Catch
+    from suites.catch import HEIGHT, HIGH, WIDE, WIDTH, Catch
 
     catch, skip = Catch(False, np.random.default_rng(0)), 4
     catch.reset()
     start, total = catch.paddle, 0.0
-    columns = range(WIDTH - BALL + 1)
+    columns = range(0, WIDTH, WIDE)
     for column in columns:
         chances = {start: 1.0}
-        for row in range(0, HEIGHT - BALL, skip):
+        for row in range(0, HEIGHT - HIGH, skip):
             after: dict[int, float] = {}
             for paddle, chance in chances.items():
                 for action, weight in choose(paddle, column).items():
@@ -101,12 +101,8 @@ def test_random_play_of_catch_is_worth_what_the_table_says():
 
 
 def test_perfect_play_of_catch_is_worth_one_point():
-    from suites.catch import BALL, PADDLE
-
     def follow(paddle: int, column: int) -> dict[int, float]:
-        if column + BALL - 1 < paddle:
-            return {1: 1.0}
-        return {2: 1.0} if column > paddle + PADDLE - 1 else {0: 1.0}
+        return {0 if column == paddle else 1 if column < paddle else 2: 1.0}
 
     assert catch_returns(follow) == pytest.approx(games.load("catch").human)
 
