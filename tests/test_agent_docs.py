@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import agents
 from suites.records import read_scalar
+from tests.agents import toys
 
 ROOT = Path(__file__).parents[1]
 NAMES = [name for name in agents.names() if name.startswith("dreamerv")]
@@ -58,3 +60,13 @@ def test_a_page_tells_its_sources_and_deviations(name: str) -> None:
     text = page(name)
     assert "## Deviations" in text
     assert "danijar/" in text or "arXiv" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_explains_every_metric_that_is_logged(name: str) -> None:
+    agent = toys.little(name, "debug")
+    agent.train((), toys.served(agent, np.random.default_rng(0)), 0.5)
+    logged = {key for key in agent.metrics() if key.startswith(("loss/", "train/"))}
+    assert logged
+    explained = page(name).split("## Metrics")[1]
+    assert {metric for metric in logged if f"`{metric}`" not in explained} == set()
