@@ -15,7 +15,13 @@ from tests.agents import toys
 
 RECORDED = Path(__file__).with_name("golden.json")
 FRESH = ("ppo", "dreamer_ppo", "dreamer_ppo+aux", "dreamer_ppo+seed")
-REPLAYED = ("dreamerv1", "dreamerv2", "dreamerv2+paper", "dreamerv3+debug")
+REPLAYED = (
+    "dreamerv1",
+    "dreamerv2",
+    "dreamerv2+paper",
+    "dreamerv3+debug",
+    "dreamerv3_2023+debug",
+)
 LABELS = FRESH + REPLAYED
 
 
