@@ -78,6 +78,7 @@ def build(compiler: str, sources: Mapping[str, bytes], path: Path) -> None:
 
     What is compiled is what was read for the name, even if the files have changed since.
     """
+    print("note: building kernels for this processor, once; some seconds", file=sys.stderr)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         aside = Path(folder) / path.name
