@@ -70,6 +70,7 @@ class Config(base.Config):
     horizon: PositiveInt  # imagined states, the start not counted
     discount: float = Fraction  # per agent step
     lam: float = Fraction
+    entropy_scale: NonNegativeFloat  # of the policy, per nat
     epsilon: float = Fraction  # probability of a random action in training, at first
     epsilon_least: float = Fraction
     epsilon_schedule: Schedule  # down from the one to the other
@@ -311,13 +312,14 @@ class Agent(world.WorldAgent):
         target = returns.lambda_return(reward[:-1], follow[:-1], value, self.config.lam)
         reached = returns.weights(follow[:-1]).detach()
         value_loss = (reached * gaussian.nll(target.detach(), value[:-1])).mean()
-        policy_loss = -(reached * target).mean()
-        with torch.no_grad():
-            entropy = categorical.entropy(self.actor(play.feature[:-1]))
+        scale = self.config.entropy_scale
+        with torch.set_grad_enabled(torch.is_grad_enabled() and scale > 0):
+            entropy = categorical.entropy(self.actor(play.feature[:-1].detach()))
+        policy_loss = -(reached * target).mean() - scale * entropy.mean()
         metrics = {
             "loss/value": value_loss,
             "loss/policy": policy_loss,
-            "train/entropy": entropy.mean(),
+            "train/entropy": entropy.detach().mean(),
             "train/value": value.mean(),
             "train/imagined_return": target.mean(),
         }
