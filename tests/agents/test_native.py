@@ -12,7 +12,7 @@ import torch
 
 from agents.parts import native, norms, unimix
 
-needs_kernels = pytest.mark.skipif(native.library() is None, reason="needs a C compiler")
+needs_kernels = pytest.mark.skipif(native.kernels() is None, reason="needs a C compiler")
 
 
 def asked(code: str, **more: str) -> subprocess.CompletedProcess:
@@ -27,7 +27,7 @@ def asked(code: str, **more: str) -> subprocess.CompletedProcess:
 @needs_kernels
 def test_kernels_are_built_once_into_the_users_cache(tmp_path: Path) -> None:
     for _ in range(2):
-        asked("assert native.library() is not None", XDG_CACHE_HOME=str(tmp_path))
+        asked("assert native.kernels() is not None", XDG_CACHE_HOME=str(tmp_path))
         (built,) = (tmp_path / "reverie").iterdir()
         stamp = built.stat().st_mtime_ns
     assert built.stat().st_mtime_ns == stamp
@@ -35,7 +35,7 @@ def test_kernels_are_built_once_into_the_users_cache(tmp_path: Path) -> None:
 
 
 def test_without_a_compiler_torch_does_the_work(tmp_path: Path) -> None:
-    done = asked("print(native.library())", PATH=str(tmp_path), CC="", XDG_CACHE_HOME=str(tmp_path))
+    done = asked("print(native.kernels())", PATH=str(tmp_path), CC="", XDG_CACHE_HOME=str(tmp_path))
     assert done.stdout.strip() == "None"
     assert done.stderr == "", "no compiler is no fault"
 
@@ -44,7 +44,7 @@ def test_a_compiler_that_fails_is_told_of_once_and_torch_does_the_work(tmp_path:
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\necho no such thing >&2\nexit 1\n")
     broken.chmod(0o755)
-    code = "print(native.library(), native.library())"
+    code = "print(native.kernels(), native.kernels())"
     done = asked(code, CC=str(broken), XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.stdout.strip() == "None None"
     assert done.stderr.count("no compiled kernels") == 1
@@ -53,7 +53,7 @@ def test_a_compiler_that_fails_is_told_of_once_and_torch_does_the_work(tmp_path:
 
 
 def test_they_can_be_turned_off() -> None:
-    assert asked("print(native.library())", REVERIE_NATIVE="0").stdout.strip() == "None"
+    assert asked("print(native.kernels())", REVERIE_NATIVE="0").stdout.strip() == "None"
 
 
 @needs_kernels

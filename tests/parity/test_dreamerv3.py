@@ -21,7 +21,7 @@ def twin(request, monkeypatch):
     """Once with all that is written by hand, once with what torch differentiates by itself."""
     if request.param == "plain":
         monkeypatch.setattr(block_scan, "observe", block_scan.plain_observe)
-        monkeypatch.setattr(native, "library", lambda: None)
+        monkeypatch.setattr(native, "kernels", lambda: None)
     return request.param
 
 

@@ -1,7 +1,7 @@
 """Compiled kernels for the processor: found, built and called; torch does without them.
 
 The source is plain C and is compiled for this very processor the first time, in some seconds, into
-the user's cache. Where there is no compiler, or REVERIE_NATIVE is 0, `library` returns None and
+the user's cache. Where there is no compiler, or REVERIE_NATIVE is 0, `kernels` returns None and
 every door falls back to its twin in torch operations; the last bits of results differ between the
 two.
 """
@@ -40,7 +40,7 @@ PIECES = 16  # Ranges of rows: as many however many threads there are, so sums a
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def kernels() -> ctypes.CDLL | None:
     """Returns the kernels, building them first if need be; None where that is not possible."""
     compiler = next(filter(shutil.which, [os.environ.get("CC") or "cc", "gcc", "clang"]), None)
     if os.environ.get("REVERIE_NATIVE") == "0" or not compiler:
@@ -92,7 +92,7 @@ def build(compiler: str, sources: Mapping[str, bytes], path: Path) -> None:
 def usable(*tensors: Tensor) -> bool:
     """Tells whether the kernels can take these tensors."""
     fit = all(each.device.type == "cpu" and each.is_contiguous() for each in tensors)
-    return fit and library() is not None
+    return fit and kernels() is not None
 
 
 def call(
@@ -113,7 +113,7 @@ def call(
         sizes: whole numbers and fractions, as the kernel names them.
         sums: (ranges, ...), a row for each range to add to.
     """
-    kernel, fixed = getattr(library(), name), [at(tensor) for tensor in tensors]
+    kernel, fixed = getattr(kernels(), name), [at(tensor) for tensor in tensors]
     after = [ctypes.c_float(x) if isinstance(x, float) else ctypes.c_int64(x) for x in sizes]
     work = []
     for piece, (start, end) in enumerate(ranges(rows, least)):
