@@ -29,6 +29,7 @@ from agents.parts import (
     block_scan,
     block_world,
     blocks,
+    categorical,
     images,
     laprop,
     norms,
@@ -211,7 +212,7 @@ class Agent(world.WorldAgent):
         """Returns what draws the latents of rows."""
         c = self.config.training
         uniform = self.uniform(c.length, c.batch, self.sizes.latents)
-        return lambda probs, row: unimix.choose(probs, uniform[row])
+        return lambda probs, row: categorical.choose(probs, uniform[row])
 
     def draw_dream(self) -> tuple[block_dream.Draw, block_dream.Draw]:
         """Returns what draws actions, and latents."""
@@ -219,7 +220,7 @@ class Agent(world.WorldAgent):
         count = c.training.batch * c.training.length
         act, step = self.uniform(c.horizon, count, 1), self.uniform(c.horizon, count, c.latents)
         return (
-            lambda probs, k: unimix.choose(probs[:, None], act[k])[:, 0],
+            lambda probs, k: categorical.choose(probs[:, None], act[k])[:, 0],
             lambda logits, k: unimix.draw(logits, step[k]),
         )
 

@@ -59,7 +59,10 @@ class Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """Some blocks and a linear layer."""
+    """Some blocks and a linear layer; a subclass may say of which kind."""
+
+    block: type[nn.Module] = Block
+    last: type[nn.Module] = Linear
 
     def __init__(self, inputs: int, layers: int, units: int, outputs: int, scale: float):
         """Builds the layers.
@@ -73,8 +76,8 @@ class MLP(nn.Module):
         """
         super().__init__()
         widths = [inputs] + [units] * layers
-        self.blocks = nn.ModuleList(map(Block, widths[:-1], widths[1:]))
-        self.out = Linear(widths[-1], outputs, scale)
+        self.blocks = nn.ModuleList(map(self.block, widths[:-1], widths[1:]))
+        self.out = self.last(widths[-1], outputs, scale)
 
     def forward(self, x: Float[Tensor, "*M I"]) -> Float[Tensor, "*M O"]:
         """Returns outputs in the type of x."""

@@ -34,14 +34,14 @@ def initial(shape: tuple[int, ...], inputs: int, outputs: int, scale: float) -> 
 class Linear(nn.Module):
     """A dense layer."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool, scale: float = 1.0):
+    def __init__(self, inputs: int, outputs: int, scale: float = 1.0, bias: bool = True):
         """Draws the weight; a bias is zero.
 
         Args:
             inputs: I.
             outputs: O.
-            bias: whether there is one.
             scale: of the initial weight; 0 makes it zero.
+            bias: whether there is one.
         """
         super().__init__()
         self.weight = initial((outputs, inputs), inputs, outputs, scale)
@@ -82,26 +82,12 @@ class Block(nn.Module):
         return self.norm(self.linear(x))
 
 
-class MLP(nn.Module):
+class MLP(blocks.MLP):
     """Some blocks and a linear layer with a bias."""
 
-    def __init__(self, inputs: int, layers: int, units: int, outputs: int, scale: float):
-        """Builds the layers.
-
-        Args:
-            inputs: I.
-            layers: blocks.
-            units: of each.
-            outputs: O.
-            scale: of the initial weight of the last layer.
-        """
-        super().__init__()
-        widths = [inputs] + [units] * layers
-        self.blocks = nn.ModuleList(map(Block, widths[:-1], widths[1:]))
-        self.out = Linear(widths[-1], outputs, bias=True, scale=scale)
+    block = Block
+    last = Linear
 
     def forward(self, x: Float[Tensor, "*M I"]) -> Float[Tensor, "*M O"]:
         """Returns outputs, float32."""
-        for block in self.blocks:
-            x = block(x)
-        return self.out(x).float()
+        return super().forward(x).float()

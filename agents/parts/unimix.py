@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from agents.parts import native
+from agents.parts import categorical, native
 
 UNIFORM = 0.01
 LEAST = 1024  # Variables that are worth a piece of work of their own.
@@ -22,19 +22,11 @@ def mixed(logits: Float[Tensor, "*N V K"]) -> Float[Tensor, "*N V K"]:
 
 
 @torch.no_grad()
-def choose(probs: Float[Tensor, "*N V K"], uniform: Float[Tensor, "*N V"]) -> Int[Tensor, "*N V"]:
-    """Returns the classes at which cumulative probabilities pass numbers in [0, 1)."""
-    passed = probs.cumsum(-1) <= uniform[..., None]
-    # Rounding may leave the last sum below 1.
-    return passed.sum(-1).clamp(max=probs.shape[-1] - 1)
-
-
-@torch.no_grad()
 def draw(logits: Float[Tensor, "*N V K"], uniform: Float[Tensor, "*N V"]) -> Int[Tensor, "*N V"]:
-    """Returns `choose(mixed(logits), uniform)`, where it can in one pass."""
+    """Returns `categorical.choose(mixed(logits), uniform)`, where it can in one pass."""
     logits, uniform = logits.float().contiguous(), uniform.contiguous()
     if not native.usable(logits, uniform):
-        return choose(mixed(logits), uniform)
+        return categorical.choose(mixed(logits), uniform)
     index = torch.empty(uniform.shape, dtype=torch.int64)
     sizes = [logits.shape[-1], UNIFORM]
     native.call("mix_and_draw", uniform.numel(), LEAST, (logits, uniform, index), sizes)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.parts import native, norms, unimix
+from agents.parts import categorical, native, norms, unimix
 
 needs_kernels = pytest.mark.skipif(native.kernels() is None, reason="needs a C compiler")
 
@@ -97,7 +97,7 @@ def test_what_lies_otherwise_in_memory_is_left_to_torch() -> None:
 @needs_kernels
 def test_draws_are_those_of_torch() -> None:
     logits, uniform = torch.randn(512, 4, 16), torch.rand(512, 4)
-    wanted = unimix.choose(unimix.mixed(logits), uniform)
+    wanted = categorical.choose(unimix.mixed(logits), uniform)
     differ = (unimix.draw(logits, uniform) != wanted).float().mean()
     assert differ < 0.002, "only where a number falls on a border"
 

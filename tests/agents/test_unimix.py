@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.parts import unimix
+from agents.parts import categorical, unimix
 
 
 def test_one_percent_is_uniform():
@@ -14,9 +14,11 @@ def test_one_percent_is_uniform():
 def test_draws_invert_the_cumulative_distribution():
     probs = torch.tensor([[0.2, 0.5, 0.3]]).expand(6, 1, 3)
     uniform = torch.tensor([0.0, 0.19, 0.21, 0.69, 0.71, 1.0]).view(6, 1)
-    assert unimix.choose(probs, uniform).flatten().tolist() == [0, 0, 1, 1, 2, 2]
+    assert categorical.choose(probs, uniform).flatten().tolist() == [0, 0, 1, 1, 2, 2]
     never = torch.tensor([[[0.0, 1.0]]])
-    assert unimix.choose(never, torch.zeros(1, 1)).tolist() == [[1]], "what cannot be is not drawn"
+    assert categorical.choose(never, torch.zeros(1, 1)).tolist() == [[1]], (
+        "what cannot be is not drawn"
+    )
 
 
 @pytest.mark.parametrize("classes", [1, 2, 4, 33, 64])
@@ -25,7 +27,7 @@ def test_drawing_in_one_pass_is_mixing_and_choosing(classes, kind):
     torch.manual_seed(0)
     logits, uniform = (3 * torch.randn(500, 7, classes)).to(kind), torch.rand(500, 7)
     uniform[0], uniform[1] = 0.0, 1 - 2**-24
-    found, wanted = unimix.draw(logits, uniform), unimix.choose(unimix.mixed(logits), uniform)
+    found, wanted = unimix.draw(logits, uniform), categorical.choose(unimix.mixed(logits), uniform)
     assert found.dtype == torch.int64 and ((found >= 0) & (found < classes)).all()
     # Sums in another order may fall on the other side of a number now and then.
     assert (found != wanted).float().mean() <= 1e-3

@@ -20,6 +20,7 @@ from agents.parts import (
     twohot,
     unimix,
 )
+from agents.parts.categorical import choose
 from tests.parity import golden
 from tests.parity import official_v3 as official
 from tests.parity.official_v3 import AGENT, tensor
@@ -89,7 +90,7 @@ def onehot():
     grads = torch.autograd.grad(divergence.sum(), (p, q), retain_graph=True)
     for name, grad in zip("pq", grads, strict=True):
         golden.close(grad, given[f"kl_grad_{name}"], golden.GRADIENTS)
-    drawn = unimix.choose(one.detach(), torch.rand(one.shape[:-1]))
+    drawn = choose(one.detach(), torch.rand(one.shape[:-1]))
     stoch = unimix.straight_through(one, drawn, torch.float32)
     (grad,) = torch.autograd.grad((stoch * tensor(given["st_weight"]).flatten(1)).sum(), p)
     golden.close(grad, given["st_grad"], golden.GRADIENTS)
