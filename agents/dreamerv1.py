@@ -25,6 +25,7 @@ from torch import Tensor
 from agents import base
 from agents.parts import (
     behaviour,
+    captured,
     categorical,
     dense,
     epsilon,
@@ -139,6 +140,7 @@ class Agent(world.WorldAgent):
             params = [param for name in members for param in parts[name].parameters()]
             self.optimisers[group] = KerasAdam(params, rates[group], c.adam_eps, c.clip, 0.0)
         self.parts = parts | {f"{name}_optimiser": opt for name, opt in self.optimisers.items()}
+        self.recorded = captured.Captured(self.learn, self.device)
 
     # Acting
 
@@ -219,11 +221,14 @@ class Agent(world.WorldAgent):
         self, carry: base.Carry, batch: base.Rows, progress: float
     ) -> tuple[base.Carry, base.Rows]:
         """Takes one step each of model, value and policy; nothing is kept with the rows."""
-        rows, c = self.rows(batch), self.config
-        count, length = rows.reward.shape
+        data, c = {name: torch.from_numpy(array) for name, array in batch.items()}, self.config
+        count, length = data["reward"].shape
         starts = count * (length - c.continue_head)
         uniform = self.drawn(torch.rand, c.horizon, starts)
-        self.learn(rows, self.noise(length, count), self.noise(c.horizon, starts), uniform)
+        seen, ahead = self.noise(length, count), self.noise(c.horizon, starts)
+        metrics = self.recorded(self.rows(data), seen, ahead, uniform)
+        self.accumulate(metrics | {"train/epsilon": torch.tensor(self.exploration())})
+        self.updates += 1
         return carry, {}
 
     def learn(
@@ -232,8 +237,8 @@ class Agent(world.WorldAgent):
         seen: Float[Tensor, " T B S"],
         ahead: Float[Tensor, " L N S"],
         chance: Float[Tensor, " L N ..."],
-    ) -> None:
-        """Takes one step each of model, value and policy.
+    ) -> dict[str, Tensor]:
+        """Takes one step each of model, value and policy, and returns metrics.
 
         Args:
             rows: of real play.
@@ -253,9 +258,7 @@ class Agent(world.WorldAgent):
         norms = {name: self.optimisers[name].step(grads) for name, grads in found.items()}
         metrics |= more | {"train/grad_norm": norms["model"]}
         metrics |= {f"train/{name}_grad_norm": norms[name] for name in ("value", "actor")}
-        metrics["train/epsilon"] = torch.tensor(self.exploration())
-        self.updates += 1
-        self.accumulate(metrics)
+        return {name: value.detach() for name, value in metrics.items()}
 
     def model_loss(
         self, rows: Rows, noise: Float[Tensor, " T B S"]
@@ -343,14 +346,10 @@ class Agent(world.WorldAgent):
 
     # Numbers
 
-    def rows(self, batch: base.Rows) -> Rows:
-        """Puts a batch on the device."""
-        return Rows(
-            self.tensor(batch["image"]),
-            categorical.one_hot(self.tensor(batch["previous_action"]), self.actions),
-            self.tensor(batch["reward"]),
-            1 - self.tensor(batch["is_terminal"]).float(),
-        )
+    def rows(self, data: dict[str, Tensor]) -> Rows:
+        """Returns what is read of a batch."""
+        taken = categorical.one_hot(data["previous_action"], self.actions)
+        return Rows(data["image"], taken, data["reward"], 1 - data["is_terminal"].float())
 
     def noise(self, steps: int, count: int) -> Float[Tensor, "{steps} {count} S"]:
         """Draws what latents of training are sampled with."""
@@ -359,8 +358,8 @@ class Agent(world.WorldAgent):
         return noise.expand(-1, count, -1)
 
     def drawn(self, kind: Callable[..., Tensor], *shape: int) -> Tensor:
-        """Draws from the agent's generator and puts the numbers on the device."""
-        return kind(*shape, generator=self.generator).to(self.device, non_blocking=True)
+        """Draws from the agent's generator."""
+        return self.pinned(kind(*shape, generator=self.generator))
 
     def normals(self, count: int, rng: np.random.Generator) -> Float[Tensor, "#N S"]:
         """Draws what latents of acting are sampled with."""

@@ -7,7 +7,7 @@ Shapes: B sequences, T rows, N = B T starts, L imagined steps, H W C image, A ac
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from agents import base
 from agents.parts import (
     behaviour,
+    captured,
     categorical,
     dense,
     epsilon,
@@ -31,6 +32,7 @@ from agents.parts import (
     torch_agent,
     world,
 )
+from agents.parts.behaviour import Noise
 
 __all__ = ["Agent", "Config"]
 
@@ -80,14 +82,6 @@ class Config(base.Config):
     precision: Literal["float32", "bfloat16", "auto"]  # of products; auto: bf16 where it is fast
 
 
-class Noise(NamedTuple):
-    """What an update draws with: uniform numbers, or draws that are to be forced."""
-
-    filtered: Tensor  # (B, T, ...), latents of the rows
-    action: Tensor  # (L, N, ...)
-    imagined: Tensor  # (L, N, ...), latents of play
-
-
 class Agent(world.WorldAgent):
     """World model, actor, critic and a slow copy of the critic; three optimisers."""
 
@@ -125,6 +119,7 @@ class Agent(world.WorldAgent):
         self.critic_opt = self.optimiser(config.critic_rate, modules, "critic")
         names = ("model_opt", "actor_opt", "critic_opt")
         self.parts = modules | {name: getattr(self, name) for name in names}
+        self.recorded = captured.Captured(self.step, self.device)
 
     def build(self, channels: int) -> dict[str, nn.Module]:
         """Returns the networks by name; called with torch's generator seeded."""
@@ -219,12 +214,10 @@ class Agent(world.WorldAgent):
         self, carry: base.Carry, batch: base.Rows, progress: float
     ) -> tuple[base.Carry, base.Rows]:
         """Takes one step of the world model, then one of actor and critic."""
-        data = {name: self.tensor(array) for name, array in batch.items()}
-        count, rows = data["reward"].shape
-        state = self.rssm.initial(count)
-        if carry:
-            state = {name: self.tensor(carry[name]) for name in state}
-        last = self.update(data, state, self.draws(count, rows))
+        data = {name: torch.from_numpy(array) for name, array in batch.items()}
+        state = self.rssm.initial(len(data["reward"]))
+        state |= {name: torch.from_numpy(array) for name, array in dict(carry).items()}
+        last = self.update(data, state, self.draws(*data["reward"].shape))
         if not self.config.training.continued:
             return (), {}  # Nothing goes on where this batch ended.
         return {name: world.numpy(tensor) for name, tensor in last.items()}, {}
@@ -238,16 +231,27 @@ class Agent(world.WorldAgent):
             torch.rand(c.horizon, starts, generator=self.generator),
             self.latent.noise(self.generator, c.horizon, starts),
         )
-        return Noise(*(each.to(self.device, non_blocking=True) for each in noise))
+        return Noise(*map(self.pinned, noise))
 
     def update(self, data: dict[str, Tensor], state: State, noise: Noise) -> State:
         """Takes one step with given noise; returns the states after the last rows.
 
         Args:
-            data: a batch on the device.
+            data: a batch.
             state: before the first rows, where they do not begin an episode.
             noise: what is drawn with.
         """
+        metrics, last = self.recorded(data, state, noise)
+        every, fraction = self.config.slow_every, self.config.slow_fraction
+        behaviour.follow(self.slow, self.critic, self.updates, every, fraction)
+        self.updates += 1
+        self.accumulate(metrics)
+        return last
+
+    def step(
+        self, data: dict[str, Tensor], state: State, noise: Noise
+    ) -> tuple[dict[str, Tensor], State]:
+        """Takes one step but for the slow critic; returns metrics and the states at the end."""
         losses, seen = self.model_losses(data, state, noise.filtered)
         metrics = {f"loss/{name}": loss.mean() for name, loss in losses.items()}
         loss = self.model_loss(losses)
@@ -262,11 +266,8 @@ class Agent(world.WorldAgent):
         end = -1 if self.config.starts == "all_but_last" else None
         start = {name: tensor[:, :end].flatten(0, 1) for name, tensor in states.items()}
         metrics |= self.learn_behaviour(start, data["is_terminal"][:, :end].flatten(), noise)
-        every, fraction = self.config.slow_every, self.config.slow_fraction
-        behaviour.follow(self.slow, self.critic, self.updates, every, fraction)
-        self.updates += 1
-        self.accumulate(metrics)
-        return {name: tensor[:, -1] for name, tensor in states.items()}
+        metrics = {name: value.detach() for name, value in metrics.items()}
+        return metrics, {name: tensor[:, -1] for name, tensor in states.items()}
 
     def model_losses(
         self, data: dict[str, Tensor], state: State, noise: Tensor

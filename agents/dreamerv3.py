@@ -29,6 +29,7 @@ from agents.parts import (
     block_scan,
     block_world,
     blocks,
+    captured,
     categorical,
     images,
     laprop,
@@ -122,6 +123,7 @@ class Agent(world.WorldAgent):
         )
         self.parts = {"networks": self.networks, "opt": self.opt, "scale": self.scale}
         self.fresh = torch_agent.Late({})  # What the last batch was filtered to, for replay.
+        self.recorded = captured.Captured(self.learn, self.device)
 
     def build(self) -> dict[str, nn.Module]:
         """Returns the networks by name; called with torch's generator seeded."""
@@ -147,16 +149,25 @@ class Agent(world.WorldAgent):
         self, carry: base.Carry, batch: base.Rows, progress: float
     ) -> tuple[base.Carry, base.Rows]:
         """Takes one update and returns what the batch before was filtered to."""
-        data = {name: self.tensor(array) for name, array in batch.items()}
+        data = {name: torch.from_numpy(array) for name, array in batch.items()}
+        metrics, fresh = self.recorded(data | self.noise())
+        self.accumulate(metrics)
+        before, self.fresh = self.fresh, torch_agent.Late(fresh)
+        return carry, before.arrays()
+
+    def learn(self, data: Data) -> tuple[Data, Data]:
+        """Takes one step; returns metrics, and what replay shall keep with the trained rows.
+
+        Args:
+            data: a batch on the device, and `noise`.
+        """
         losses, metrics, seen = self.losses(data)
         total = sum(scale * losses[name] for name, scale in self.scales().items())
         norm = self.opt.minimise(total)
         self.follow()
         self.frozen.refresh()
-        metrics |= {f"loss/{name}": loss for name, loss in losses.items()}
-        self.accumulate(metrics | {"train/grad_norm": norm})
-        before, self.fresh = self.fresh, torch_agent.Late(self.refreshed(seen.states))
-        return carry, before.arrays()
+        metrics |= {f"loss/{name}": loss.detach() for name, loss in losses.items()}
+        return metrics | {"train/grad_norm": norm}, self.refreshed(seen.states)
 
     def refreshed(self, states: block_scan.Observed) -> Data:
         """Returns what replay shall keep with the trained rows."""
@@ -176,9 +187,9 @@ class Agent(world.WorldAgent):
 
     def losses(self, data: Data) -> tuple[Data, Data, block_world.Seen]:
         """Returns every term of the loss as a mean, diagnostics, and the filtered rows."""
-        rows, seen = self.trained(data), self.filter(data, self.draw_posterior())
+        rows, seen = self.trained(data), self.filter(data, self.draw_posterior(data))
         terms, metrics = self.world.losses(rows, seen)
-        dream = self.dream_from(seen.states, *self.draw_dream())
+        dream = self.dream_from(seen.states, *self.draw_dream(data))
         more, diagnostics, judged = self.behaviour.losses(dream)
         terms |= more | {"replay_value": self.behaviour.replay_loss(rows, seen, judged.target[0])}
         return {name: term.mean() for name, term in terms.items()}, metrics | diagnostics, seen
@@ -208,17 +219,28 @@ class Agent(world.WorldAgent):
 
     # Randomness
 
-    def draw_posterior(self) -> block_scan.Draw:
+    def noise(self) -> Data:
+        """Returns numbers in [0, 1) for all draws of an update, the same for every device."""
+        c, t = self.config, self.config.training
+        starts = t.batch * t.length
+        shapes = {
+            "noise/posterior": (t.length, t.batch, c.latents),
+            "noise/action": (c.horizon, starts, 1),
+            "noise/latent": (c.horizon, starts, c.latents),
+        }
+        return {
+            name: self.pinned(torch.rand(shape, generator=self.generator))
+            for name, shape in shapes.items()
+        }
+
+    def draw_posterior(self, noise: Data) -> block_scan.Draw:
         """Returns what draws the latents of rows."""
-        c = self.config.training
-        uniform = self.uniform(c.length, c.batch, self.sizes.latents)
+        uniform = noise["noise/posterior"]
         return lambda probs, row: categorical.choose(probs, uniform[row])
 
-    def draw_dream(self) -> tuple[block_dream.Draw, block_dream.Draw]:
+    def draw_dream(self, noise: Data) -> tuple[block_dream.Draw, block_dream.Draw]:
         """Returns what draws actions, and latents."""
-        c = self.config
-        count = c.training.batch * c.training.length
-        act, step = self.uniform(c.horizon, count, 1), self.uniform(c.horizon, count, c.latents)
+        act, step = noise["noise/action"], noise["noise/latent"]
         return (
             lambda probs, k: categorical.choose(probs[:, None], act[k])[:, 0],
             lambda logits, k: unimix.draw(logits, step[k]),

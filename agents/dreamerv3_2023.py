@@ -11,7 +11,7 @@ D memory, V latents, K classes.
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from agents import base
 from agents.parts import (
     behaviour,
+    captured,
     categorical,
     images,
     layer_rssm,
@@ -38,6 +39,7 @@ from agents.parts import (
     twohot,
     world,
 )
+from agents.parts.behaviour import Noise
 
 __all__ = ["Agent", "Config"]
 
@@ -87,14 +89,6 @@ class Config(base.Config):
         return 1 - 1 / self.discount_horizon
 
 
-class Noise(NamedTuple):
-    """What an update draws with: uniform numbers, or draws that are to be forced."""
-
-    filtered: Tensor  # (B, T, ...), latents of the rows
-    action: Tensor  # (L, N, ...)
-    imagined: Tensor  # (L, N, ...), latents of play
-
-
 class Agent(world.WorldAgent):
     """World model, actor, critic and a slow copy of the critic; three optimisers."""
 
@@ -130,6 +124,7 @@ class Agent(world.WorldAgent):
         self.scale = scale.to(self.device)
         names = ("model_opt", "actor_opt", "critic_opt", "scale")
         self.parts = modules | {name: getattr(self, name) for name in names}
+        self.recorded = captured.Captured(self.step, self.device)
 
     def build(self, shape: tuple[int, int, int]) -> dict[str, nn.Module]:
         """Returns the networks by name; called with torch's generator seeded."""
@@ -222,7 +217,7 @@ class Agent(world.WorldAgent):
         self, carry: base.Carry, batch: base.Rows, progress: float
     ) -> tuple[base.Carry, base.Rows]:
         """Takes one step of the world model, then one of actor and critic."""
-        data = {name: self.tensor(array) for name, array in batch.items()}
+        data = {name: torch.from_numpy(array) for name, array in batch.items()}
         self.update(data, self.draws(*data["reward"].shape))
         return (), {}
 
@@ -234,15 +229,19 @@ class Agent(world.WorldAgent):
             torch.rand(steps, starts, generator=self.generator),
             self.latent.noise(self.generator, steps, starts),
         )
-        return Noise(*(each.to(self.device, non_blocking=True) for each in noise))
+        return Noise(*map(self.pinned, noise))
 
     def update(self, data: Data, noise: Noise) -> None:
         """Takes one step with given noise.
 
         Args:
-            data: a batch on the device.
+            data: a batch.
             noise: what is drawn with.
         """
+        self.accumulate(self.recorded(data, noise))
+
+    def step(self, data: Data, noise: Noise) -> Data:
+        """Takes one step and returns metrics."""
         losses, seen = self.model_losses(data, noise.filtered)
         loss = sum(scale * losses[name].mean() for name, scale in self.scales().items())
         metrics = {f"loss/{name}": term.mean() for name, term in losses.items()}
@@ -255,7 +254,7 @@ class Agent(world.WorldAgent):
         }
         start = {name: seen[name].detach().flatten(0, 1) for name in ("deter", "stoch")}
         metrics |= self.learn_behaviour(start, data["is_terminal"].flatten(), noise)
-        self.accumulate(metrics)
+        return {name: value.detach() for name, value in metrics.items()}
 
     def scales(self) -> dict[str, float]:
         """Returns the weight of each term of the world model's loss."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from agents.parts import categorical, returns
@@ -24,6 +24,17 @@ from agents.parts.world import State
 HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 Gradient = Literal["reinforce", "dynamics", "both"]
+
+
+class Noise(NamedTuple):
+    """What an update draws with: uniform numbers, or draws that are to be forced.
+
+    Latents are drawn with numbers (..., V), one for each of V variables.
+    """
+
+    filtered: Shaped[Tensor, "B T ..."]  # latents of the rows
+    action: Shaped[Tensor, "L N ..."]
+    imagined: Shaped[Tensor, "L N ..."]  # latents of play
 
 
 class Play(NamedTuple):

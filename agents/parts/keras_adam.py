@@ -45,7 +45,6 @@ class KerasAdam:
         """
         self.params = list(params)
         self.eps, self.clip, self.decay = eps, clip, decay
-        self.steps = 0
         numbers = sum(param.numel() for param in self.params)
         self.flat = nn.Parameter(torch.empty(numbers, device=self.params[0].device))
         self.gradient = torch.zeros_like(self.flat, requires_grad=False)
@@ -54,9 +53,11 @@ class KerasAdam:
             for param, slot in zip(self.params, views(self.flat, self.params), strict=True):
                 slot.copy_(param)
                 param.data = slot.detach()
+        # Counted on the device, so that a recorded update counts too.
+        self.steps = torch.zeros((), device=self.flat.device)
         self.adam = torch.optim.AdamW([self.flat], learning_rate, BETAS, fused=True)
         self.adam.state[self.flat] = self.state = {
-            "step": torch.zeros((), device=self.flat.device),
+            "step": self.steps,
             "exp_avg": torch.zeros_like(self.gradient),
             "exp_avg_sq": torch.zeros_like(self.gradient),
         }
@@ -84,27 +85,43 @@ class KerasAdam:
         norm = torch.linalg.vector_norm(self.gradient)
         if self.clip is not None:
             self.gradient.mul_(self.clip / norm.clamp(min=self.clip))
-        self.steps += 1
+        if self.flat.device.type == "cpu":
+            self.fused_step()
+        else:
+            self.written_step()
+        return norm
+
+    def fused_step(self) -> None:
+        """Takes Adam's step in one kernel of torch's, which wants epsilon as a plain number."""
         group = self.adam.param_groups[0]
-        group["eps"] = self.corrected_eps()
+        group["eps"] = float(self.corrected_eps(self.steps + 1))
         group["weight_decay"] = self.decay / group["lr"]
         self.flat.grad = self.gradient
         self.adam.step()
-        return norm
 
-    def corrected_eps(self) -> float:
-        """Returns what torch is to add to the root of the corrected second moment, this step."""
-        return self.eps / (1 - BETAS[1] ** self.steps) ** 0.5
+    def written_step(self) -> None:
+        """Takes the same step with every number on the device."""
+        rate, (b1, b2) = self.adam.param_groups[0]["lr"], BETAS
+        self.steps += 1
+        mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
+        mean.lerp_(self.gradient, 1 - b1)
+        square.mul_(b2).addcmul_(self.gradient, self.gradient, value=1 - b2)
+        one, two = (1 - b ** self.steps.double() for b in BETAS)
+        root = (square / two.float()).sqrt_().add_(self.corrected_eps(self.steps).float())
+        self.flat.mul_(1 - self.decay).addcmul_(mean / root, (rate / one).float(), value=-1)
+
+    def corrected_eps(self, steps: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Returns what is added to the root of the corrected second moment at a step."""
+        return self.eps / (1 - BETAS[1] ** steps.double()).sqrt()
 
     def state_dict(self) -> dict[str, Any]:
         """Returns moments and the number of steps; the parameters belong to their modules."""
         moments = {name: self.state[name] for name in ("exp_avg", "exp_avg_sq")}
-        return moments | {"steps": self.steps}
+        return moments | {"steps": int(self.steps)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a saved state."""
-        self.steps = state["steps"]
-        self.state["step"].fill_(self.steps)
+        self.steps.fill_(state["steps"])
         for name in ("exp_avg", "exp_avg_sq"):
             self.state[name].copy_(state[name])
 

@@ -57,7 +57,8 @@ class LaProp:
         self.weights = self.views(self.flat)
         for param, view in zip(self.params, self.weights, strict=True):
             param.data = view
-        self.steps = 0
+        # Counted on the device, so that a recorded update counts too.
+        self.steps = torch.zeros((), dtype=torch.float64, device=self.flat.device)
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """Returns the parts of a flat tensor in the parameters' shapes."""
@@ -84,21 +85,22 @@ class LaProp:
         self.steps += 1
         (b1, b2), g, u = self.betas, self.gradient, self.scratch
         self.second.mul_(b2).addcmul_(g, g, value=1 - b2)
-        torch.div(self.second, 1 - b2**self.steps, out=u).sqrt_().add_(self.eps)
+        torch.div(self.second, (1 - b2**self.steps).float(), out=u).sqrt_().add_(self.eps)
         self.momentum.lerp_(torch.div(g, u, out=u), 1 - b1)
-        self.flat.add_(self.momentum, alpha=-self.rate_now() / (1 - b1**self.steps))
+        rate = self.rate_now() / (1 - b1**self.steps)
+        self.flat.addcmul_(self.momentum, rate.float(), value=-1)
 
-    def rate_now(self) -> float:
+    def rate_now(self) -> Tensor:
         """Returns the learning rate of the newest update."""
-        ramp = (self.steps - 1) / self.warmup if self.warmup else 1.0
-        return self.rate * min(1.0, ramp)
+        ramp = (self.steps - 1) / self.warmup if self.warmup else torch.ones_like(self.steps)
+        return self.rate * ramp.clamp(max=1)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns moments and the number of steps; the parameters belong to their modules."""
-        return {"second": self.second, "momentum": self.momentum, "steps": self.steps}
+        return {"second": self.second, "momentum": self.momentum, "steps": int(self.steps)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes back to a saved state."""
         self.second.copy_(state["second"])
         self.momentum.copy_(state["momentum"])
-        self.steps = state["steps"]
+        self.steps.fill_(state["steps"])

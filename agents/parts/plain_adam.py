@@ -8,7 +8,9 @@ Source: Kingma and Ba 2015, arXiv:1412.6980, algorithm 1; danijar/dreamerv3@8fa3
 
 from collections.abc import Iterable
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from agents.parts import keras_adam
 
@@ -29,6 +31,6 @@ class PlainAdam(keras_adam.KerasAdam):
         """
         super().__init__(params, learning_rate, eps, clip, decay=0.0)
 
-    def corrected_eps(self) -> float:
+    def corrected_eps(self, steps: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Returns epsilon as it is."""
-        return self.eps
+        return torch.full_like(steps, self.eps, dtype=torch.float64)

@@ -45,11 +45,9 @@ class TorchAgent:
         """Puts an array on the device, without a copy on the CPU."""
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def uniform(self, *shape: int) -> Tensor:
-        """Returns numbers in [0, 1) from the agent's generator, the same on every device."""
-        pinned = self.device.type == "cuda"  # Otherwise the copy would wait for the device.
-        drawn = torch.rand(shape, generator=self.generator, pin_memory=pinned)
-        return drawn.to(self.device, non_blocking=True)
+    def pinned(self, tensor: Tensor) -> Tensor:
+        """Returns a tensor of the processor where the device can fetch it by itself."""
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
     def accumulate(self, values: dict[str, Tensor]) -> None:
         """Adds scalar metrics of one update to the partial sums, on the device."""

@@ -16,7 +16,7 @@ def filtered():
     batch = toys.served(agent, rng)
     data = {name: torch.from_numpy(array) for name, array in batch.items()}
     data["is_terminal"][0, -1] = True
-    return agent, agent.trained(data), agent.filter(data, agent.draw_posterior())
+    return agent, agent.trained(data), agent.filter(data, agent.draw_posterior(agent.noise()))
 
 
 def test_every_loss_has_a_number_for_every_row(filtered):

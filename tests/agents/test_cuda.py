@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 
 import agents
+from agents.parts import captured
 from suites.game import image_shape
 from tests.agents import toys
 
@@ -27,9 +28,9 @@ def made(name: str, device: str, precision: str) -> Any:
     return agents.load(name).Agent(space, spaces.Discrete(ACTIONS), config, 0, device)
 
 
-def batch_for(agent: Any) -> toys.Rows:
+def batch_for(agent: Any, seed: int = 0) -> toys.Rows:
     """Returns rows of the shape that the agent asks for, with what replay would add."""
-    c, rng = agent.config, np.random.default_rng(0)
+    c, rng = agent.config, np.random.default_rng(seed)
     rows = c.training.length + getattr(c.training, "context", 0)
     batch = toys.made_up(c.training.batch, rows, rng, image_shape(c.view))
     batch["action"] = rng.integers(0, ACTIONS, batch["reward"].shape)
@@ -61,19 +62,44 @@ def test_a_gpu_computes_in_bfloat16(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_update_does_not_wait_for_the_gpu(name: str) -> None:
+def test_a_recording_learns_what_plain_calls_learn(name: str) -> None:
+    plain, recorded = made(name, "cuda", "float32"), made(name, "cuda", "float32")
+    plain.recorded.graphs = False
+    batches = [batch_for(plain, seed) for seed in range(2)]
+    for agent in (plain, recorded):
+        for update in range(captured.WARM + 4):
+            agent.train((), batches[update % 2], 0.5)
+    assert recorded.recorded.graph is not None and plain.recorded.graph is None
+    assert recorded.metrics() == pytest.approx(plain.metrics(), rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("graphs", [False, True], ids=["plain", "recorded"])
+def test_an_update_does_not_wait_for_the_gpu(name: str, graphs: bool) -> None:
     agent = made(name, "cuda", "bfloat16")
+    agent.recorded.graphs = graphs
     batch = batch_for(agent)
     pinned = {key: agent.buffer(array.shape, array.dtype) for key, array in batch.items()}
     for key, array in pinned.items():
         array[:] = batch[key]
-    agent.train((), pinned, 0.5)
+    for _ in range(captured.WARM + 1):
+        agent.train((), pinned, 0.5)
     torch.cuda.set_sync_debug_mode("error")
     try:
         agent.train((), pinned, 0.5)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert agent.metrics()
+
+
+def test_a_recording_is_made_anew_for_other_shapes() -> None:
+    total = torch.zeros(2, device="cuda")
+    double = captured.Captured(lambda x: (total.add_(x.sum()), 2 * x)[1], torch.device("cuda"))
+    for count in (2, 5):
+        for call in range(captured.WARM + 3):
+            given = torch.full((count,), float(call))
+            assert torch.equal(double(given).cpu(), 2 * given)
+    assert total.tolist() == [sum(range(captured.WARM + 3)) * 7.0] * 2
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,7 +41,8 @@ def noise(agent, *shape, seed=0):
 
 
 def filtered(agent, rows):
-    return agent.model_loss(agent.rows(rows), noise(agent, LENGTH, COUNT))
+    data = {name: torch.from_numpy(array) for name, array in rows.items()}
+    return agent.model_loss(agent.rows(data), noise(agent, LENGTH, COUNT))
 
 
 def learnt(agent, updates=1, seed=0):

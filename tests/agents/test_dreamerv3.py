@@ -48,7 +48,7 @@ def drawn(agent, seed=0):
 
 def terms(agent, rows):
     """Returns every term of the loss as a mean, with its graph."""
-    return agent.losses(tensors(rows))[0]
+    return agent.losses(tensors(rows) | agent.noise())[0]
 
 
 def test_rewards_and_values_are_exactly_zero_before_anything_is_learnt():
@@ -228,7 +228,7 @@ def test_loading_between_two_updates_brings_back_the_latents_that_are_on_their_w
 def test_what_goes_back_to_replay_is_what_the_batch_before_was_filtered_to():
     agent = small(learning_rate=1e-9)
     rows, index = batch(agent), drawn(agent)
-    agent.draw_posterior = lambda: forced(index)
+    agent.draw_posterior = lambda _noise: forced(index)
     wanted = agent.filter(tensors(rows), forced(index)).states
     assert agent.train((), rows, 0.5)[1] == {}
     _, kept = agent.train((), batch(agent, 1), 0.5)
@@ -311,6 +311,6 @@ def test_what_cannot_be_is_refused_by_name(changes, said):
 
 def test_latents_are_never_certain():
     agent = stirred()
-    seen = agent.filter(tensors(batch(agent)), agent.draw_posterior())
+    seen = agent.filter(tensors(batch(agent)), agent.draw_posterior(agent.noise()))
     assert seen.states.probs.min() >= unimix.UNIFORM / agent.config.classes
     torch.testing.assert_close(seen.states.probs.sum(-1), torch.ones(seen.states.index.shape))

@@ -41,10 +41,12 @@ SETTINGS = [(1e-3, 1e-5, 100.0, 1e-6), (0.05, 1e-2, 1.0, 0.02), (0.01, 1e-7, Non
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("last", [False, True], ids=["", "channels last"])
-def test_every_step_is_that_of_the_formula(settings, last):
+@pytest.mark.parametrize("step", ["fused", "written"])
+def test_every_step_is_that_of_the_formula(settings, last, step):
     params = [nn.Parameter(each) for each in tensors(0, last)]
     before, steps = tensors(0), [tensors(seed) for seed in range(1, 6)]
     adam = keras_adam.KerasAdam(params, *settings)
+    adam.fused_step = getattr(adam, f"{step}_step")
     for gradients in steps:
         norm = adam.step(gradients)
         total = sum(float(each.double().square().sum()) for each in gradients)

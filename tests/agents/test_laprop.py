@@ -40,7 +40,7 @@ def test_while_it_warms_up_the_first_step_is_none_and_the_others_grow():
     start, rates = arrays(params), []
     for step in range(6):
         opt.step(gradients(1))
-        rates.append(opt.rate_now())
+        rates.append(opt.rate_now().item())
         assert step or toys.same(arrays(params), start)
     assert rates == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
 

@@ -9,9 +9,11 @@ from tests.agents import vectors
 VECTORS = vectors.load()
 
 
-def test_adam_adds_epsilon_to_the_corrected_root():
+@pytest.mark.parametrize("step", ["fused", "written"])
+def test_adam_adds_epsilon_to_the_corrected_root(step):
     v, weight = VECTORS["adam_variants"], torch.nn.Parameter(torch.ones(1))
     opt = plain_adam.PlainAdam([weight], 1e-3, 1e-5, 100.0)
+    opt.fused_step = getattr(opt, f"{step}_step")
     for gradient, wanted in zip(v["grads"], v["torch"], strict=True):
         opt.step([torch.tensor([gradient])])
         assert weight.item() == pytest.approx(wanted, abs=1e-7)

@@ -69,7 +69,7 @@ def agc(v):
 def warmup_v3(v):
     optimiser = laprop_of(one(), 4e-5, 1000)
     for update, wanted in v["rows"]:
-        optimiser.steps = update + 1  # `rate_now` is of the newest update.
+        optimiser.steps.fill_(update + 1)  # `rate_now` is of the newest update.
         near(optimiser.rate_now(), wanted, atol=1e-12)
 
 

@@ -150,15 +150,14 @@ def rows(agent: Any, name: str) -> Any:
     none = given["action"].sum(-1) == 0
     first = np.zeros(none.shape, bool)
     first[:, 0] = True
-    return agent.rows(
-        {
-            "image": given["image"],
-            "previous_action": np.where(none, -1, given["action"].argmax(-1)),
-            "reward": given["pre_reward"],  # as our view has it
-            "is_terminal": given["discount"] == 0,
-            "is_first": first,
-        }
-    )
+    found = {
+        "image": given["image"],
+        "previous_action": np.where(none, -1, given["action"].argmax(-1)),
+        "reward": given["pre_reward"],  # as our view has it
+        "is_terminal": given["discount"] == 0,
+        "is_first": first,
+    }
+    return agent.rows({name: torch.from_numpy(array) for name, array in found.items()})
 
 
 def spread(noise: np.ndarray, count: int) -> Tensor:

@@ -265,8 +265,7 @@ def test_whole_updates_leave_the_official_metrics_and_weights():
         with torch.no_grad():
             feature = gaussian.features(agent.model_loss(rows, seen)[1])
         ahead = official.spread(given["imag_eps"], index.shape[1])
-        agent.learn(rows, seen, ahead, official.forced(index, agent.actions))
-        ours = agent.metrics()
+        ours = agent.learn(rows, seen, ahead, official.forced(index, agent.actions))
         found = {name: ours[key] for name, key in METRICS.items()}
         found["pcont_loss"] *= agent.config.continue_scale
         # Of the states before the update, and the policy after it.

@@ -184,7 +184,7 @@ def test_the_learning_rate_climbs_as_the_official_one(kind):
     opt, _ = optimised(file, kind)
     numbers, rates = (file[f"{kind}/{name}"] for name in ("lr_at_update_number", "lr_value"))
     for number, rate in zip(numbers, rates, strict=True):
-        opt.steps = int(number)
+        opt.steps.fill_(int(number))
         golden.close(opt.rate_now(), rate, 1e-4)
     assert rates[0] == 0 < rates[-1]
 
