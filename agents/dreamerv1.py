@@ -10,7 +10,6 @@ Shapes: B sequences, T rows, N states, L imagined rows, S numbers of a latent, A
 embedding, F features, H W C image.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -118,7 +117,7 @@ class Agent(world.WorldAgent):
         c, shape = config, obs_space["image"].shape
         strided.check_size(shape)
         self.actions, self.updates = int(act_space.n), 0
-        self.precision = images.precision(c.precision, self.device)
+        self.dtype = images.precision(c.precision, self.device)
         size = c.stoch + c.deter
         with torch_agent.seeded(seed):
             self.encoder = strided.Encoder(shape[2], c.depth, torch.relu_)
@@ -188,7 +187,7 @@ class Agent(world.WorldAgent):
         self, carry: base.Carry, obs: base.Rows, mode: base.Mode, rng: np.random.Generator
     ) -> tuple[base.Carry, np.ndarray, base.Rows]:
         """Filters a row and draws an action; the carry holds the action that is done."""
-        with self.cast():
+        with self.products():
             after, action, kept = super().policy(carry, obs, mode, rng)
         if mode != "train":
             action = epsilon.mix(action, self.actions, self.config.epsilon_evaluation, rng)
@@ -207,12 +206,12 @@ class Agent(world.WorldAgent):
 
     def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
         """Returns what was seen beside what the model makes of it."""
-        with self.cast():
+        with self.products():
             return super().report(batch, rng)
 
     def dream(self, carry: base.Carry, steps: int, rng: np.random.Generator) -> base.Rows:
         """Plays the policy inside the model; the first image is where it begins."""
-        with self.cast():
+        with self.products():
             return super().dream(carry, steps, rng)
 
     # Learning
@@ -246,10 +245,10 @@ class Agent(world.WorldAgent):
             ahead: noise of the latents of imagined states.
             chance: numbers in [0, 1) that draw the imagined actions, or these actions themselves.
         """
-        with self.cast():
+        with self.products():
             loss, state, metrics = self.model_loss(rows, seen)
         found = {"model": self.gradients(loss, "model")}
-        with self.cast():
+        with self.products():
             play = self.play(self.starts(state), ahead, chance)
             value_loss, policy_loss, more = self.behaviour_losses(play)
         found["value"] = self.gradients(value_loss, "value", retain=True)
@@ -365,11 +364,6 @@ class Agent(world.WorldAgent):
         """Draws what latents of acting are sampled with."""
         shape = (1 if self.config.shared_noise else count, self.config.stoch)
         return self.tensor(rng.standard_normal(shape, np.float32))
-
-    def cast(self) -> contextlib.AbstractContextManager:
-        """Makes products run in the chosen type; nothing else changes."""
-        low = self.precision != torch.float32
-        return torch.autocast(self.device.type, self.precision, enabled=low)
 
     def save(self) -> base.Tree:
         """Returns everything, with the number of updates that the exploration goes by."""

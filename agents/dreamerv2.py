@@ -6,7 +6,6 @@ Source: Hafner et al. 2021, arXiv:2010.02193; danijar/dreamerv2@07d906e.
 Shapes: B sequences, T rows, N = B T starts, L imagined steps, H W C image, A actions, F features.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -144,12 +143,6 @@ class Agent(world.WorldAgent):
         c = self.config
         params = [p for name in names if name in modules for p in modules[name].parameters()]
         return keras_adam.KerasAdam(params, rate, c.adam_eps, c.clip, c.decay)
-
-    def products(self) -> AbstractContextManager:
-        """Returns a context in which products run in bf16, if so configured."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
 
     # Acting and showing
 

@@ -107,17 +107,17 @@ class Agent(world.WorldAgent):
         require_streams(config.training)
         require_groups(config)
         self.actions, self.shape = int(act_space.n), obs_space["image"].shape
-        self.kind = images.precision(config.precision, self.device)
+        self.dtype = images.precision(config.precision, self.device)
         with torch_agent.seeded(seed):
             networks = self.build()
         networks |= {"slow": copy.deepcopy(networks["critic"])}
         self.networks = nn.ModuleDict(networks).to(self.device)
         c, learnt = config, [p for name in LEARNT for p in self.networks[name].parameters()]
         self.opt = laprop.LaProp(learnt, c.learning_rate, c.warmup, c.clip, c.betas, c.eps)
-        self.frozen = torch_agent.Frozen(networks, self.kind)
+        self.frozen = torch_agent.Frozen(networks, self.dtype)
         self.scale = percentiles.Percentiles(c.return_rate, c.return_limit).to(self.device)
         self.bins = twohot.bins(self.device)
-        self.world = block_world.World(config, networks, self.kind, self.bins)
+        self.world = block_world.World(config, networks, self.dtype, self.bins)
         self.behaviour = twohot_behaviour.Behaviour(
             config, networks, self.frozen, self.scale, self.bins
         )
@@ -257,7 +257,7 @@ class Agent(world.WorldAgent):
 
     def encode(self, image: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N E"]:
         """Returns the tokens of images."""
-        return self.frozen["encoder"](norms.centred(image, self.kind))
+        return self.frozen["encoder"](norms.centred(image, self.dtype))
 
     def observe(
         self,
@@ -268,7 +268,7 @@ class Agent(world.WorldAgent):
         rng: np.random.Generator,
     ) -> world.State:
         """Returns the states after an action and what was seen then."""
-        model, keep = self.frozen["model"], (~first).to(self.kind)[:, None]
+        model, keep = self.frozen["model"], (~first).to(self.dtype)[:, None]
         taken = F.one_hot(action, self.actions) * keep
         deter, latent = self.dense(state)
         deter = model.step(deter * keep, latent * keep, taken)
@@ -278,7 +278,7 @@ class Agent(world.WorldAgent):
         self, state: world.State, action: Int[Tensor, " N"], rng: np.random.Generator
     ) -> world.State:
         """Returns states after an action, with nothing seen."""
-        model, taken = self.frozen["model"], F.one_hot(action, self.actions).to(self.kind)
+        model, taken = self.frozen["model"], F.one_hot(action, self.actions).to(self.dtype)
         deter = model.step(*self.dense(state), taken)
         return self.drawn(deter, model.prior_logits(deter), rng)
 
@@ -292,8 +292,8 @@ class Agent(world.WorldAgent):
 
     def dense(self, state: world.State) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N Z"]]:
         """Returns memory and one-hot latents of states."""
-        latent = unimix.one_hot(state["stoch"], self.config.classes, self.kind)
-        return state["deter"].to(self.kind), latent
+        latent = unimix.one_hot(state["stoch"], self.config.classes, self.dtype)
+        return state["deter"].to(self.dtype), latent
 
     def feature(self, state: world.State) -> Float[Tensor, "N F"]:
         """Returns what heads see of states."""

@@ -10,7 +10,6 @@ D memory, V latents, K classes.
 """
 
 import copy
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -147,12 +146,6 @@ class Agent(world.WorldAgent):
         rate, eps, clip = (getattr(self.config, f"{name}_{key}") for key in ("rate", "eps", "clip"))
         params = [param for module in modules for param in module.parameters()]
         return plain_adam.PlainAdam(params, rate, eps, clip)
-
-    def products(self) -> AbstractContextManager:
-        """Returns a context in which products run in bf16, if so configured."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
 
     # Acting and showing
 

@@ -8,6 +8,8 @@ Source: danijar/dreamerv3@e3f0224.
 Shapes: N images, H W C image, h w smallest map, d depth.
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -138,16 +140,25 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def subpixel(weight: Float[Tensor, "O I 5 5"]) -> Float[Tensor, "O4 I 3 3"]:
     """Returns the 3 x 3 kernel that does what upsampling and the 5 x 5 kernel do.
 
-    Of the five taps around pixel 2 i, two fall on i - 1, two on i, one on i + 1; around 2 i + 1 it
-    is one, two, two. Outputs are (row, column, O).
+    Outputs are (row, column, O).
+    """
+    rows = taps(weight.device, weight.dtype)
+    kernel = torch.einsum("apk,bql,oikl->aboipq", rows, rows, weight)
+    return kernel.flatten(0, 2)
+
+
+@functools.cache
+def taps(device: torch.device, kind: torch.dtype) -> Float[Tensor, "2 3 5"]:
+    """Returns which of three pixels each tap of five falls on, for even and odd positions.
+
+    Around pixel 2 i two taps fall on i - 1, two on i, one on i + 1; around 2 i + 1 it is one, two,
+    two. It stays on the device: a copy would make every update wait.
     """
     rows = torch.zeros(2, 3, KERNEL)
     for odd in range(2):
         for tap in range(KERNEL):
             rows[odd, (odd + tap - 2) // 2 + 1, tap] = 1.0
-    rows = rows.to(weight)
-    kernel = torch.einsum("apk,bql,oikl->aboipq", rows, rows, weight)
-    return kernel.flatten(0, 2)
+    return rows.to(device, kind)
 
 
 def plain_upsample(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

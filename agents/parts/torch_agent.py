@@ -27,6 +27,7 @@ class TorchAgent:
         """Prepares an agent without parts."""
         self.config, self.device = config, choose_device(device)
         native.keep_memory()
+        torch.backends.cudnn.allow_tf32 = False  # Else float32 convolutions keep 10 bits.
         self.generator = torch.Generator().manual_seed(seed)
         self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {}
         self.sums: dict[str, Tensor] = {}

@@ -8,6 +8,7 @@ Source: danijar/dreamerv3@e3f0224.
 Shapes: M numbers, G targets of each, K bins (odd, symmetric around 0).
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +96,7 @@ def cross_entropy(
     logits: Float[Tensor, "*M K"],
     bins: Float[Tensor, " K"],
     *targets: Float[Tensor, "*M"],
-    scales: Sequence[float] | Float[Tensor, " G"] = (1.0,),
+    scales: Sequence[float] = (1.0,),
 ) -> Float[Tensor, "*M"]:
     """Returns the sum of scale * cross-entropy over targets; gradients flow into the logits.
 
@@ -103,12 +104,18 @@ def cross_entropy(
         logits: of any type.
         bins: of the numbers.
         targets: numbers.
-        scales: one a target; a tensor of the device's spares it waiting for them.
+        scales: one a target.
     """
     places = [place(target.detach(), bins) for target in targets]
     below, share = (torch.stack(each, -1) for each in zip(*places, strict=True))
-    scale = torch.as_tensor(scales, dtype=torch.float32, device=logits.device)
+    scale = constant(tuple(scales), logits.device)
     return CrossEntropy.apply(logits.float().contiguous(), below, share, scale)
+
+
+@functools.cache
+def constant(numbers: tuple[float, ...], device: torch.device) -> Float[Tensor, " G"]:
+    """Returns numbers that stay on the device: a copy would make every update wait."""
+    return torch.tensor(numbers, device=device)
 
 
 class CrossEntropy(torch.autograd.Function):

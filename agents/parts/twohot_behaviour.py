@@ -69,7 +69,6 @@ class Behaviour:
         """
         self.settings, self.networks, self.frozen = settings, networks, frozen
         self.scale, self.bins = scale, bins
-        self.pulls = torch.tensor([1.0, settings.slow_scale], device=bins.device)
 
     @torch.no_grad()
     def judge(self, dream: block_dream.Dream, logits: Float[Tensor, "L N K"]) -> Judged:
@@ -152,4 +151,5 @@ class Behaviour:
         self, logits: Float[Tensor, "*M K"], target: Float[Tensor, "*M"], slow: Float[Tensor, "*M"]
     ) -> Float[Tensor, "*M"]:
         """Returns the cross-entropy with the target, and with what the slow critic says."""
-        return twohot.cross_entropy(logits, self.bins, target, slow, scales=self.pulls)
+        scales = (1.0, self.settings.slow_scale)
+        return twohot.cross_entropy(logits, self.bins, target, slow, scales=scales)

@@ -8,6 +8,8 @@ Source: danijar/dreamer, danijar/dreamerv2@07d906e, danijar/dreamerv3@e3f0224: t
 Shapes: N states, B streams, T rows, L imagined steps, H W C image, E embedding, A actions.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -25,6 +27,7 @@ class WorldAgent(torch_agent.TorchAgent):
     """Acts, reports and dreams with the world model of a subclass."""
 
     actions: int
+    dtype: torch.dtype  # of products
 
     # What a subclass says
 
@@ -78,6 +81,12 @@ class WorldAgent(torch_agent.TorchAgent):
     def kept(self, state: State) -> base.Rows:
         """Returns what replay keeps with a row: nothing, unless a subclass says otherwise."""
         return {}
+
+    def products(self) -> AbstractContextManager:
+        """Returns a context in which products run in the agent's type."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     # Acting
 

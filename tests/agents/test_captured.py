@@ -2,10 +2,13 @@
 
 from typing import NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from agents.parts import captured
+from agents.parts import captured, torch_agent
+from tests.agents import test_cuda
 
 
 class Pair(NamedTuple):
@@ -43,3 +46,36 @@ def test_a_recording_serves_the_shapes_and_types_that_it_was_made_of():
     finer = captured.mapped(given, lambda each: each.double())
     assert captured.shapes(given) == captured.shapes(captured.mapped(given, torch.zeros_like))
     assert captured.shapes(given) not in (captured.shapes(longer), captured.shapes(finer))
+
+
+class Apart(TorchDispatchMode):
+    """Notes whatever mixes two devices, but for single numbers that are read in passing."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixed = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        found = list(captured.leaves(tuple(x for x in (*args, out) if isinstance(x, Tensor))))
+        passing = all(x.dim() == 0 for x in found if x.device.type == "cpu")
+        if len({x.device for x in found}) > 1 and not (passing and "copy" not in func.name()):
+            self.mixed.append(func.name())
+        return out
+
+
+@pytest.mark.parametrize("name", test_cuda.NAMES)
+def test_an_update_takes_nothing_from_the_processor(name, monkeypatch):
+    """A device without numbers stands in for a GPU: it cannot be waited for either."""
+    here, given = test_cuda.made(name, "cpu", "float32"), []
+    function = here.recorded.function
+    here.recorded.function = lambda *inputs: given.append(inputs) or function(*inputs)
+    here.train((), test_cuda.batch_for(here), 0.5)
+    monkeypatch.setattr(torch_agent, "choose_device", torch.device)
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda kind=None: False)  # Not known there.
+    there = test_cuda.made(name, "meta", "float32").recorded.function
+    given = captured.mapped(given[0], lambda each: each.to("meta"))
+    there(*given)  # What stays on the device is brought there once.
+    with Apart() as seen:
+        there(*given)
+    assert seen.mixed == []

@@ -191,7 +191,7 @@ def test_evaluation_explores_only_if_asked_and_keeps_what_was_done():
 
 def test_bfloat16_changes_little_and_states_stay_float32():
     agent, rows = small(precision="bfloat16"), batch()
-    with agent.cast():
+    with agent.products():
         loss, state, _ = filtered(agent, rows)
     exact, wanted, _ = filtered(small(), rows)
     assert all(tensor.dtype == torch.float32 for tensor in state.values())
