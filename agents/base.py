@@ -20,7 +20,7 @@ from suites.view import View
 Carry = Any  # Recurrent state of B streams, opaque to the loop; arrays in tuples or dicts.
 Rows = dict[str, np.ndarray]
 Tree = dict[str, Any]  # Nested dicts and lists of arrays and plain values.
-Mode = Literal["train", "sampled", "greedy"]
+Mode = Literal["train", "random", "sampled", "greedy"]
 
 
 class Fresh(Record):
@@ -121,11 +121,11 @@ class Agent(Protocol):
         """Answers a row with actions.
 
         Args:
-            carry: as returned by the previous call. Where it is a dict with `action`, that is
-                the action that was played: in a prefill not the one that was answered.
+            carry: as returned by the previous call.
             obs: arrays (B, ...): image, reward, is_first, is_last, is_terminal.
-            mode: "train" explores as the algorithm says, "sampled" draws from the policy,
-                "greedy" takes the likeliest action.
+            mode: "train" explores as the algorithm says; "random" answers with uniformly random
+                actions, as in a prefill, and is like "train" otherwise; "sampled" draws from the
+                policy; "greedy" takes the likeliest action.
             rng: the only source of randomness, so that evaluation cannot touch training's.
 
         Returns:

@@ -189,7 +189,7 @@ class Agent(world.WorldAgent):
         """Filters a row and draws an action; the carry holds the action that is done."""
         with self.products():
             after, action, kept = super().policy(carry, obs, mode, rng)
-        if mode != "train":
+        if mode in ("sampled", "greedy"):
             action = epsilon.mix(action, self.actions, self.config.epsilon_evaluation, rng)
         return after | {"action": action}, action, kept
 

@@ -112,11 +112,8 @@ class Loop:
         if not self.rows:
             return  # Nothing to answer yet: the first step resets.
         obs = {name: self.rows[name] for name in OBSERVED}
-        self.carry, self.action, extra = self.agent.policy(self.carry, obs, "train", self.rng)
-        if self.feed.random:
-            self.action = self.rng.integers(int(self.env.act_space.n), size=len(self.action))
-            if isinstance(self.carry, dict) and "action" in self.carry:
-                self.carry = self.carry | {"action": self.action}
+        mode = "random" if self.feed.random else "train"
+        self.carry, self.action, extra = self.agent.policy(self.carry, obs, mode, self.rng)
         self.owed += self.feed.answer(self.action, extra)
 
     def step(self) -> None:

@@ -4,7 +4,7 @@ A new agent is one module and one YAML file: these tests find both.
 """
 
 import inspect
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import torch
 
 import agents
 import suites
+from agents import base
 from launch import vocabulary
 from suites.game import image_shape
 from tests.agents import toys
@@ -132,7 +133,7 @@ def test_every_block_is_valid_in_every_suite(case, suite):
 @every_case
 def test_actions_are_legal_in_every_mode(case):
     agent = case.make()
-    for mode in ("train", "sampled", "greedy"):
+    for mode in get_args(base.Mode):
         for streams in (1, 3):
             carry, rng = agent.init(streams), np.random.default_rng(0)
             _, action, extra = agent.policy(carry, case.observation(streams), mode, rng)
@@ -143,9 +144,23 @@ def test_actions_are_legal_in_every_mode(case):
 
 
 @every_case
+def test_a_prefill_is_uniform_whatever_the_policy_and_is_remembered(case):
+    agent, streams = case.make(), 64
+    case.learn(agent, case.batch(agent, 0))
+    obs, rng = case.observation(streams), np.random.default_rng(0)
+    carry, action, extra = agent.policy(agent.init(streams), obs, "random", rng)
+    share = np.bincount(action, minlength=ACTIONS) / streams
+    assert abs(share - 1 / ACTIONS).max() < 4 * (1 / ACTIONS / streams) ** 0.5
+    if isinstance(carry, dict):
+        assert (carry["action"] == action).all()
+    kept = agent.policy(agent.init(streams), obs, "train", rng)[2]
+    assert extra.keys() == kept.keys()
+
+
+@every_case
 def test_acting_draws_only_from_the_generator_that_it_is_given(case):
     agent, obs = case.make(), case.observation()
-    for mode in ("train", "sampled", "greedy"):
+    for mode in get_args(base.Mode):
         numpy_before, torch_before = np.random.get_state(), torch.get_rng_state()
         first, second = (
             agent.policy(agent.init(3), obs, mode, np.random.default_rng(5)) for _ in range(2)

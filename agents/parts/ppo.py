@@ -91,12 +91,14 @@ class PPO(torch_agent.TorchAgent):
     def policy(
         self, carry: base.Carry, obs: base.Rows, mode: base.Mode, rng: np.random.Generator
     ) -> tuple[base.Carry, np.ndarray, base.Rows]:
-        """Draws from the policy, or takes the likeliest action where mode is "greedy"."""
+        """Answers a row, with what training needs to know of the answer if it learns from it."""
         features = self.encoder(self.tensor(obs["image"]), self.acting())
         logp = self.actor(features).log_softmax(-1)
         if mode == "greedy":
             return carry, logp.argmax(-1).cpu().numpy(), {}
         action = draws.draw(logp, rng)
+        if mode == "random":
+            action = self.tensor(rng.integers(self.actions, size=len(logp)))
         if mode == "sampled":
             return carry, action.cpu().numpy(), {}
         chosen = logp.gather(-1, action[:, None])[:, 0]

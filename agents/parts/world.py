@@ -99,10 +99,7 @@ class WorldAgent(torch_agent.TorchAgent):
     def policy(
         self, carry: base.Carry, obs: base.Rows, mode: base.Mode, rng: np.random.Generator
     ) -> tuple[base.Carry, np.ndarray, base.Rows]:
-        """Filters a row and draws an action, or takes the likeliest where mode is "greedy".
-
-        The latent is drawn in every mode, as in the official programs.
-        """
+        """Filters a row and answers it; the latent is drawn in every mode, as officially."""
         state = {name: self.tensor(array) for name, array in carry["state"].items()}
         embedding = self.encode(self.tensor(obs["image"]))
         first = self.tensor(obs["is_first"])
@@ -112,8 +109,10 @@ class WorldAgent(torch_agent.TorchAgent):
         action = numpy(chosen)
         if mode == "train":
             action = self.explore(action, rng)
+        elif mode == "random":
+            action = rng.integers(self.actions, size=len(action))
         after = {"state": {name: numpy(tensor) for name, tensor in state.items()}, "action": action}
-        return after, action, self.kept(state) if mode == "train" else {}
+        return after, action, self.kept(state) if mode in ("train", "random") else {}
 
     # Showing
 

@@ -27,7 +27,7 @@ class LatentAgent(TapeAgent):
 
     def policy(self, carry, obs, mode, rng):
         count = len(obs["is_first"])
-        action = rng.integers(100, size=count)
+        action = rng.integers(1_000_000 if mode == "random" else 100, size=count)
         seen = carry["seen"] + 1
         kept = {"deter": np.stack([seen, carry["action"]], 1).astype(np.float32)}
         return {"action": action, "seen": seen}, action, kept
