@@ -70,7 +70,8 @@ class Config(base.Config):
     horizon: PositiveInt  # imagined states, the start not counted
     discount: float = Fraction  # per agent step
     lam: float = Fraction
-    entropy_scale: NonNegativeFloat  # of the policy, per nat
+    entropy_scale: NonNegativeFloat  # of the policy, per nat, at first
+    entropy_span: NonNegativeFloat  # updates in which that falls to 0; 0: it stays
     epsilon: float = Fraction  # probability of a random action in training, at first
     epsilon_least: float = Fraction
     epsilon_schedule: Schedule  # down from the one to the other
@@ -204,6 +205,12 @@ class Agent(world.WorldAgent):
             c.epsilon_schedule, c.epsilon, c.epsilon_least, c.epsilon_span, self.updates
         )
 
+    def bonus(self) -> float:
+        """Returns what a nat of the policy's entropy is worth, as of now."""
+        c = self.config
+        schedule = "linear" if c.entropy_span else "constant"
+        return epsilon.amount(schedule, c.entropy_scale, 0.0, c.entropy_span or 1.0, self.updates)
+
     def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
         """Returns what was seen beside what the model makes of it."""
         with self.products():
@@ -225,7 +232,8 @@ class Agent(world.WorldAgent):
         starts = count * (length - c.continue_head)
         uniform = self.drawn(torch.rand, c.horizon, starts)
         seen, ahead = self.noise(length, count), self.noise(c.horizon, starts)
-        metrics = self.recorded(self.rows(data), seen, ahead, uniform)
+        bonus = self.pinned(torch.tensor(self.bonus()))
+        metrics = self.recorded(self.rows(data), seen, ahead, uniform, bonus)
         self.accumulate(metrics | {"train/epsilon": torch.tensor(self.exploration())})
         self.updates += 1
         return carry, {}
@@ -236,6 +244,7 @@ class Agent(world.WorldAgent):
         seen: Float[Tensor, " T B S"],
         ahead: Float[Tensor, " L N S"],
         chance: Float[Tensor, " L N ..."],
+        bonus: Float[Tensor, ""],
     ) -> dict[str, Tensor]:
         """Takes one step each of model, value and policy, and returns metrics.
 
@@ -244,13 +253,14 @@ class Agent(world.WorldAgent):
             seen: noise of the latents of real rows.
             ahead: noise of the latents of imagined states.
             chance: numbers in [0, 1) that draw the imagined actions, or these actions themselves.
+            bonus: what a nat of the policy's entropy is worth.
         """
         with self.products():
             loss, state, metrics = self.model_loss(rows, seen)
         found = {"model": self.gradients(loss, "model")}
         with self.products():
             play = self.play(self.starts(state), ahead, chance)
-            value_loss, policy_loss, more = self.behaviour_losses(play)
+            value_loss, policy_loss, more = self.behaviour_losses(play, bonus)
         found["value"] = self.gradients(value_loss, "value", retain=True)
         found["actor"] = self.gradients(policy_loss, "actor")
         # Only now: each of the losses is of the weights before this update.
@@ -305,7 +315,7 @@ class Agent(world.WorldAgent):
         )
 
     def behaviour_losses(
-        self, play: behaviour.Play
+        self, play: behaviour.Play, bonus: Float[Tensor, ""]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], dict[str, Tensor]]:
         """Returns the losses of value and policy, and metrics; the start counts in neither."""
         seen = play.feature[1:]
@@ -314,10 +324,10 @@ class Agent(world.WorldAgent):
         target = returns.lambda_return(reward[:-1], follow[:-1], value, self.config.lam)
         reached = returns.weights(follow[:-1]).detach()
         value_loss = (reached * gaussian.nll(target.detach(), value[:-1])).mean()
-        scale = self.config.entropy_scale
-        with torch.set_grad_enabled(torch.is_grad_enabled() and scale > 0):
+        paid = self.config.entropy_scale > 0
+        with torch.set_grad_enabled(torch.is_grad_enabled() and paid):
             entropy = categorical.entropy(self.actor(play.feature[:-1].detach()))
-        policy_loss = -(reached * target).mean() - scale * entropy.mean()
+        policy_loss = -(reached * target).mean() - bonus * entropy.mean()
         metrics = {
             "loss/value": value_loss,
             "loss/policy": policy_loss,

@@ -75,7 +75,7 @@ def test_the_policy_learns_through_the_model_and_the_value_does_not():
     start = agent.starts(state)
     chance = torch.rand(agent.config.horizon, len(start["deter"]))
     play = agent.play(start, noise(agent, *chance.shape), chance)
-    value, policy, _ = agent.behaviour_losses(play)
+    value, policy, _ = agent.behaviour_losses(play, torch.zeros(()))
     nets = {name: part for name, part in agent.parts.items() if isinstance(part, torch.nn.Module)}
     assert toys.reached(value, nets) >= {"value"}
     assert {"actor", "rssm", "reward", "proceed", "value"} <= toys.reached(policy, nets)
@@ -168,6 +168,19 @@ def test_exploration_falls_with_updates_and_is_saved():
     other.load(agent.save())
     assert other.exploration() == pytest.approx(0.1)
     assert [epsilon.amount("halving", 0.4, 0.1, 8.0, u) for u in (0, 8, 24)] == [0.4, 0.2, 0.1]
+
+
+def test_a_bonus_keeps_the_policy_open_until_it_has_fallen_to_nothing():
+    agent = small(entropy_scale=0.4, entropy_span=4.0)
+    found = [agent.bonus()] + [learnt(agent).bonus() for _ in range(5)]
+    assert found == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0, 0.0])
+    assert {learnt(small(entropy_scale=0.4), n).bonus() for n in (0, 3)} == {0.4}
+    still, opened = (small(entropy_scale=scale, actor_rate=0.1) for scale in (0.0, 1e3))
+    for each in (still, opened):
+        with torch.no_grad():
+            each.actor.out.bias[0] += 3.0
+    before = learnt(still, 1).metrics()["train/entropy"]
+    assert learnt(opened, 20).metrics()["train/entropy"] > before + 0.1
 
 
 def test_random_actions_come_as_often_as_asked_and_row_by_row():

@@ -121,7 +121,7 @@ def test_imagined_play_and_what_is_made_of_it_are_the_official_ones():
     reward, follow = agent.outlook(seen)
     value = agent.value(seen)[..., 0]
     target = returns.lambda_return(reward[:-1], follow[:-1], value, agent.config.lam)
-    value_loss, actor_loss, _ = agent.behaviour_losses(play)
+    value_loss, actor_loss, _ = agent.behaviour_losses(play, torch.zeros(()))
     found = {
         "action": play.action,
         "actor_logits": agent.actor(play.feature[:-1]),
@@ -144,7 +144,7 @@ def test_imagined_play_and_what_is_made_of_it_are_the_official_ones():
 @pytest.mark.parametrize("name", ["actor", "value"])
 def test_the_gradients_of_behaviour_are_the_official_ones(name):
     agent, file = official.loaded(), golden.load(AGENT, "imagine.npz")
-    value_loss, actor_loss, _ = agent.behaviour_losses(imagined(agent, file))
+    value_loss, actor_loss, _ = agent.behaviour_losses(imagined(agent, file), torch.zeros(()))
     loss = {"value": value_loss, "actor": actor_loss}[name]
     found = official.gradients(agent, loss, f"{name}/")
     golden.gradients_close(found, golden.load(AGENT, f"{name}_grads.npz"))
@@ -265,7 +265,8 @@ def test_whole_updates_leave_the_official_metrics_and_weights():
         with torch.no_grad():
             feature = gaussian.features(agent.model_loss(rows, seen)[1])
         ahead = official.spread(given["imag_eps"], index.shape[1])
-        ours = agent.learn(rows, seen, ahead, official.forced(index, agent.actions))
+        taken, bonus = official.forced(index, agent.actions), torch.zeros(())
+        ours = agent.learn(rows, seen, ahead, taken, bonus)
         found = {name: ours[key] for name, key in METRICS.items()}
         found["pcont_loss"] *= agent.config.continue_scale
         # Of the states before the update, and the policy after it.
