@@ -23,6 +23,7 @@ from agents.parts import (
     categorical,
     dense,
     epsilon,
+    gaussian,
     images,
     keras_adam,
     recurrent,
@@ -288,8 +289,8 @@ class Agent(world.WorldAgent):
         )  # fmt: skip
         losses = {
             "dynamics": kl,
-            "image": behaviour.unit_nll(mean, image).flatten(1).sum(-1).unflatten(0, shape),
-            "reward": behaviour.unit_nll(reward, data["reward"]),
+            "image": gaussian.nll(image, mean).flatten(1).sum(-1).unflatten(0, shape),
+            "reward": gaussian.nll(data["reward"], reward),
         }
         seen |= {"embedding": embedding, "feature": feature, "mean": mean, "reward": reward}
         if logit is not None:

@@ -63,6 +63,16 @@ def store(folder: Path, name: str, tree: dict) -> Path:
     return path
 
 
+def forget_newer(path: Path) -> None:
+    """Removes the checkpoints after one that a run goes on from.
+
+    They could not be read; left there, they would take the place of one that can.
+    """
+    for each in newest_first(path.parent):
+        if each.name > path.name:
+            each.unlink()
+
+
 def restore(folder: Path) -> tuple[Path, dict] | None:
     """Returns the newest checkpoint that can be read, or None where there is none.
 

@@ -88,7 +88,7 @@ def _run(verbs: Verbs) -> None:
     sub.add_argument("agent", help="name of an agent (see `reverie agents`)")
     sub.add_argument("--suite", required=True, help="whose task and budget (see `reverie suites`)")
     sub.add_argument("--game", required=True, help="one of the suite's games")
-    sub.add_argument("--seed", type=_natural, required=True, help="0, 1, 2, ...")
+    sub.add_argument("--seed", type=_natural, default=0, help="0, 1, 2, ... (default 0)")
     sub.add_argument("--frames", type=_natural, help="budget instead of the suite's; a debug run")
     sub.add_argument(
         "--block", action="append", default=[], help="named settings of the agent, repeatable"

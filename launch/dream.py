@@ -64,7 +64,7 @@ def main(
         )  # fmt: skip
         rng = seeding.generator(*names, "model")
         report = found.agent.report(batch, rng)
-        dreamed = found.agent.dream(carry, steps, rng)
+        dreamed = found.agent.dream(carry, steps + 1, rng)  # With the row where it begins.
         files = written(found, folder, report, batch, dreamed)
     return "\n".join([heading(found), *told(report, dreamed), *map(str, files)])
 
@@ -180,9 +180,10 @@ def told(report: base.Tree, dreamed: base.Rows) -> Iterable[str]:
         f"image, {off(true[:, context:], report['open_loop'][:, context:]):.2f} where it imagined "
         f"it, {off(true[:, -1], report['open_loop'][:, -1]):.2f} in the last row"
     )
-    total, lasts = dreamed["reward"].sum(1), dreamed["proceed"].prod(1)
+    # The first row is where the dream begins: its reward was earned before.
+    total, lasts = dreamed["reward"][:, 1:].sum(1), dreamed["proceed"][:, 1:].prod(1)
     yield (
-        f"{count} dreams of {dreamed['reward'].shape[1]} steps: reward {total.mean():+.2f} on "
+        f"{count} dreams of {dreamed['reward'].shape[1] - 1} steps: reward {total.mean():+.2f} on "
         f"average, {lasts.mean():.0%} likely not to end before"
     )
 

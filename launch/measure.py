@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from agents import base
-from launch import evaluation, provenance, trained
+from launch import aside, evaluation, provenance, trained
 from launch.config import RunConfig
 from launch.progress import duration
 from launch.ticker import Ticker
@@ -234,11 +234,9 @@ def _lengths(result: Result) -> list[str]:
 
 
 def _keep(path: Path, result: Result) -> str:
-    aside = path.with_name(f"{path.name}.part")
     try:
-        path.parent.mkdir(exist_ok=True)
-        aside.write_text(json.dumps(result) + "\n")
-        aside.replace(path)
+        with aside.written(path) as file:
+            file.write(json.dumps(result).encode() + b"\n")
     except OSError as error:
         return f"Not kept: {path} cannot be written ({error.strerror})."
     return f"Kept in {path}"

@@ -185,20 +185,20 @@ def dream(
 
     Args:
         seen: (B, T, h, w, C) uint8 real images before the dream.
-        rows: of an agent's `dream`.
+        rows: of an agent's `dream`; the first is where it begins, and was seen.
         channels: of the newest image in a stack: 1 gray, 3 colours.
         names: of the actions.
         title: stands above.
     """
     real, made = coloured(seen, channels), coloured(rows["image"], channels)
-    total = rows["reward"].cumsum(1)
-    context, steps = real.shape[1], made.shape[1]
-    times = context, context + steps
+    total = rows["reward"].cumsum(1) - rows["reward"][:, :1]  # That of the first was real.
+    context, steps = real.shape[1], made.shape[1] - 1
+    times = context, context + steps + 1
     sheet = Sheet((), made.shape[2:4], len(made), title, size=SMALL, times=times, notes=3)
     for row in range(context):
         notes = (("", "", ""),) * len(made)
         yield sheet.paint((real[:, row],), Moment(SHOWN, "the game, as it was", row, notes))
-    for step in range(steps):
+    for step in range(steps + 1):
         notes = tuple(
             (
                 names[int(rows["action"][b, step])],
@@ -207,7 +207,7 @@ def dream(
             )
             for b in range(len(made))
         )
-        caption = f"dreamed, step {step + 1} of {steps}"
+        caption = f"dreamed, step {step} of {steps}" if step else "here the dream begins"
         yield sheet.paint((made[:, step],), Moment(IMAGINED, caption, context + step, notes))
 
 

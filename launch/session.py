@@ -136,6 +136,7 @@ class Session:
             raise ValueError(f"{path}: is a checkpoint of another configuration.")
         self.folder.cut(tree["lengths"])
         self.loop.load(tree["loop"])
+        checkpoint.forget_newer(path)
         frame = self.loop.counters.frames
         self.gallery.resume(frame)
         self.attempt.begin(frame)
@@ -173,7 +174,7 @@ class Session:
         """Writes a checkpoint.
 
         Raises:
-            FloatingPointError: the agent holds a number that is not finite; nothing was written.
+            FloatingPointError: the agent holds a number that is not finite; no checkpoint was made.
         """
         began = time.monotonic()
         state = self.loop.save()

@@ -10,7 +10,6 @@ Source: Hafner et al. 2021, arXiv:2010.02193, section 2.2; danijar/dreamerv2@07d
 Shapes: L imagined steps, N plays, A actions, F features, K steps of which the actor learns.
 """
 
-import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -18,10 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from agents.parts import categorical, returns
+from agents.parts import categorical, gaussian, returns
 from agents.parts.world import State
-
-HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 Gradient = Literal["reinforce", "dynamics", "both"]
 
@@ -141,16 +138,11 @@ def actor_objective(
     return Objective(loss, entropy, log_prob, advantage)
 
 
-def unit_nll(mean: Float[Tensor, "*N"], value: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """Returns the negative log-likelihood of numbers under Gaussians of variance 1."""
-    return 0.5 * (value - mean).square() + HALF_LOG_TAU
-
-
 def critic_loss(
     value: Float[Tensor, "L N"], target: Float[Tensor, "L N"], weight: Float[Tensor, "L N"]
 ) -> Float[Tensor, ""]:
     """Returns the critic's error where it matters."""
-    return (weight.detach() * unit_nll(value, target.detach())).mean()
+    return (weight.detach() * gaussian.nll(target.detach(), value)).mean()
 
 
 @torch.no_grad()

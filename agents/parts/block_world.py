@@ -97,7 +97,7 @@ class World:
             "representation": representation.clamp(min=free),
         }
         metrics = {
-            "train/kl": dynamics.detach().mean(),
+            "train/divergence": dynamics.detach().mean(),
             "train/prior_entropy": unimix.entropy(prior.detach()).mean(),
             "train/posterior_entropy": unimix.entropy(posterior.detach()).mean(),
         }

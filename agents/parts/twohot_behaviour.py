@@ -103,7 +103,7 @@ class Behaviour:
             "train/entropy": entropy.detach().mean(),
             "train/value": judged.value.mean(),
             "train/slow_value": judged.slow.mean(),
-            "train/target": judged.target.mean(),
+            "train/imagined_return": judged.target.mean(),
             "train/advantage": advantage.mean(),
             "train/weight": judged.weight.mean(),
             "train/imagined_reward": judged.reward.mean(),

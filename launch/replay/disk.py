@@ -209,9 +209,9 @@ class Disk:
         self.count, self.maps = state["count"], {}
         self.place = {int(block): found.copy() for block, found in state["place"].items()}
         self.history = [dict(need) for need in state["history"]]
-        for number in self._numbers("live"):
-            self.path("live", number).unlink()
         try:
+            for number in self._numbers("live"):
+                self.path("live", number).unlink()
             for number in self.history[0]["blocks"]:
                 self._load_rows(number, rows)
             self._load_latents(latents)

@@ -53,9 +53,10 @@ class Episodes(Feed):
 
     @property
     def random(self) -> bool:
-        """Whether the prefill is under way."""
-        training = self.training
-        return self.steps < training.prefill or self.completed < training.prefill_episodes
+        """Whether the prefill is under way; episodes that are too short to draw from prolong it."""
+        steps, episodes = self.training.prefill, self.training.prefill_episodes
+        short = self.completed < episodes or (episodes > 0 and not self.episodes)
+        return self.steps < steps or short
 
     @property
     def episodes(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from launch.checkpoint import KEPT
+from launch.replay.disk import WASTE
 from launch.replay.store import Store
 
 GIB = 1 << 30
@@ -36,8 +37,8 @@ class Announcement:
             TooLarge: the machine has less; nothing was taken.
         """
         mapped, folder = store.disk.mapped, store.disk.folder
-        # Of latents, the checkpoints that are kept and the one being written hold their own.
-        copies = KEPT + 1 + mapped
+        # Of latents, each checkpoint that is kept holds its own, and the newest some old ones too.
+        copies = KEPT + WASTE + mapped
         needs = {"disk": (row + copies * latent, disk_bytes(folder))}
         if not mapped:
             needs = {"memory": (row + latent, memory_bytes())} | needs

@@ -26,7 +26,7 @@ def test_every_loss_has_a_number_for_every_row(filtered):
     assert losses.keys() == names
     assert {loss.shape for loss in losses.values()} == {rows["reward"].shape}
     assert all(loss.isfinite().all() for loss in losses.values())
-    assert metrics.keys() == {"train/kl", "train/prior_entropy", "train/posterior_entropy"}
+    assert metrics.keys() == {"train/divergence", "train/prior_entropy", "train/posterior_entropy"}
     assert not any(value.requires_grad for value in metrics.values())
 
 

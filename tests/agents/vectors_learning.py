@@ -169,7 +169,6 @@ def continue_loss_v3(v):
 def image_loss(v):
     found, wanted = tensor([0.2, 0.5, 0.9]), tensor([0.25, 0.5, 0.7])
     near(gaussian.nll(wanted, found).sum(), v["v1_v2"])
-    near(behaviour.unit_nll(found, wanted).sum(), v["v1_v2"])
     # The same differences from whole bytes, at each of 2 x 2 pixels.
     image = torch.tensor([64, 128, 179], dtype=torch.uint8).expand(1, 2, 2, 3).contiguous()
     logits = norms.gather((image / 255 + found - wanted).logit())

@@ -94,6 +94,16 @@ def test_a_damaged_newest_falls_back_with_a_warning(damage: str, tmp_path: Path)
     assert (tree["x"] == 1).all()
 
 
+def test_a_checkpoint_that_could_not_be_read_takes_nobodys_place(tmp_path: Path) -> None:
+    for number in (1, 2):
+        checkpoint.store(tmp_path, f"{number:012}", {"number": number})
+    (tmp_path / "000000000002.npz").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="damaged"):
+        path, _ = checkpoint.restore(tmp_path)
+    checkpoint.forget_newer(path)
+    assert checkpoint.newest_first(tmp_path) == [path]
+
+
 def test_only_damaged_ones_are_an_error_and_stay(tmp_path: Path) -> None:
     (tmp_path / "000000000001.npz").write_bytes(b"x")
     with pytest.raises(ValueError, match="No checkpoint can be read"):

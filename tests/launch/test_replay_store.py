@@ -218,10 +218,10 @@ def test_what_a_replay_takes_is_said_once_in_gibibytes(tmp_path: Path, monkeypat
     (line,) = told(1_000_000, False, tmp_path, monkeypatch, 32 << 30)
     assert line == (
         "replay: 1M rows = 15.3 GiB; this run needs 15.3 GiB of 32.0 (memory) and "
-        "23.0 GiB of 3200.0 (disk)"
+        "26.8 GiB of 3200.0 (disk)"
     )
-    (line,) = told(1_000_000, True, tmp_path, monkeypatch, 32 << 30)
-    assert line.endswith("this run needs 26.8 GiB of 32.0 (disk)")
+    (line,) = told(1_000_000, True, tmp_path, monkeypatch, 64 << 30)
+    assert line.endswith("this run needs 30.7 GiB of 64.0 (disk)")
 
 
 def test_what_does_not_fit_is_refused_with_what_would(tmp_path: Path, monkeypatch) -> None:

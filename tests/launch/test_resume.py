@@ -90,24 +90,26 @@ def test_a_run_killed_five_times_equals_one_never_interrupted(agent: str, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("agent", "frames", "storage"),
+    ("agent", "frames", "sets"),
     [
-        ("dreamerv3", 1600, "memory"),
-        ("dreamerv3", 1600, "mapped"),
-        ("dreamerv2", 2400, "mapped"),
-        ("dreamerv1", 1200, "memory"),
+        ("dreamerv3", 1600, ["training.storage=memory"]),
+        ("dreamerv3", 1600, ["training.storage=mapped", "training.latents=compact"]),
+        ("dreamerv3_2023", 1600, ["training.storage=memory"]),
+        ("dreamerv2", 2400, ["training.storage=mapped"]),
+        ("dreamerv1", 1200, ["training.storage=memory"]),
     ],
+    ids=str,
 )
 def test_a_dreamer_killed_at_any_moment_equals_one_never_interrupted(
-    agent: str, frames: int, storage: str, tmp_path: Path
+    agent: str, frames: int, sets: list[str], tmp_path: Path
 ) -> None:
     if agent not in agents.names():
         pytest.skip(f"left out: {agent}, which is not here")
     whole, killed = tmp_path / "A", tmp_path / "B"
     more = ["--block", "debug", "--frames", str(frames), "--workers", "0"]
-    more += ["--set", f"training.storage={storage}"]
+    more += ["--set", *sets]
     assert start(command(agent, "catch", whole, *more), tmp_path).wait() == 0
-    words, moments = command(agent, "catch", killed, *more), random.Random(agent + storage)
+    words, moments = command(agent, "catch", killed, *more), random.Random(f"{agent} {sets}")
     for reached in sorted(moments.sample(range(frames // 4, 9 * frames // 10), 2)):
         process = start(words, tmp_path)
         while process.poll() is None and saved(killed) < reached:

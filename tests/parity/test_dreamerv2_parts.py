@@ -11,6 +11,7 @@ from agents.parts import (
     categorical,
     draws,
     epsilon,
+    gaussian,
     keras_adam,
     recurrent,
     returns,
@@ -118,7 +119,7 @@ def test_likelihoods_and_returns_are_the_official_ones():
     golden.close(-loss, arrays["bernoulli/log_prob"])
     golden.close(logits.sigmoid(), arrays["bernoulli/mean"])
     mean, target = v2.tensors(arrays, "mse/mean", "mse/target")
-    golden.close(-behaviour.unit_nll(mean, target), arrays["mse/log_prob"])
+    golden.close(-gaussian.nll(target, mean), arrays["mse/log_prob"])
     names = [f"lambda_return/{name}" for name in ("reward", "pcont", "value", "bootstrap")]
     reward, follow, value, bootstrap = v2.tensors(arrays, *names)
     value = torch.cat([value, bootstrap[None]])
