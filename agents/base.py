@@ -174,7 +174,7 @@ class Agent(Protocol):
         """
 
     def metrics(self) -> dict[str, float]:
-        """Returns means since the last call; the only place that waits for the device."""
+        """Returns means since the last call; waits for the newest update."""
 
     def save(self) -> Tree:
         """Returns everything: weights, optimiser, generators, partial sums."""

@@ -29,7 +29,6 @@ from agents.parts import (
     dense,
     epsilon,
     gaussian,
-    images,
     returns,
     strided,
     torch_agent,
@@ -118,7 +117,7 @@ class Agent(world.WorldAgent):
         c, shape = config, obs_space["image"].shape
         strided.check_size(shape)
         self.actions, self.updates = int(act_space.n), 0
-        self.dtype = images.precision(c.precision, self.device)
+        self.dtype = torch_agent.precision(c.precision, self.device)
         size = c.stoch + c.deter
         with torch_agent.seeded(seed):
             self.encoder = strided.Encoder(shape[2], c.depth, torch.relu_)
@@ -140,7 +139,7 @@ class Agent(world.WorldAgent):
             params = [param for name in members for param in parts[name].parameters()]
             self.optimisers[group] = KerasAdam(params, rates[group], c.adam_eps, c.clip, 0.0)
         self.parts = parts | {f"{name}_optimiser": opt for name, opt in self.optimisers.items()}
-        self.recorded = captured.Captured(self.learn, self.device)
+        self.recorded = captured.Captured(self.step, self.device)
 
     # Acting
 
@@ -201,7 +200,7 @@ class Agent(world.WorldAgent):
     def exploration(self) -> float:
         """Returns the probability of a random action in training, as of now."""
         c = self.config
-        return epsilon.amount(
+        return epsilon.now(
             c.epsilon_schedule, c.epsilon, c.epsilon_least, c.epsilon_span, self.updates
         )
 
@@ -209,7 +208,7 @@ class Agent(world.WorldAgent):
         """Returns what a nat of the policy's entropy is worth, as of now."""
         c = self.config
         schedule = "linear" if c.entropy_span else "constant"
-        return epsilon.amount(schedule, c.entropy_scale, 0.0, c.entropy_span or 1.0, self.updates)
+        return epsilon.now(schedule, c.entropy_scale, 0.0, c.entropy_span or 1.0, self.updates)
 
     def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
         """Returns what was seen beside what the model makes of it."""
@@ -233,10 +232,18 @@ class Agent(world.WorldAgent):
         uniform = self.drawn(torch.rand, c.horizon, starts)
         seen, ahead = self.noise(length, count), self.noise(c.horizon, starts)
         bonus = self.pinned(torch.tensor(self.bonus()))
-        metrics = self.recorded(self.rows(data), seen, ahead, uniform, bonus)
+        metrics = self.recorded(data, seen, ahead, uniform, bonus)
         self.accumulate(metrics | {"train/epsilon": torch.tensor(self.exploration())})
         self.updates += 1
         return carry, {}
+
+    def step(
+        self, data: dict[str, Tensor], seen: Tensor, ahead: Tensor, chance: Tensor, bonus: Tensor
+    ) -> dict[str, Tensor]:
+        """Takes one step on a batch of the device; the others as `learn` has them, or shared."""
+        count, starts = len(data["reward"]), chance.shape[1]
+        seen, ahead = seen.expand(-1, count, -1), ahead.expand(-1, starts, -1)
+        return self.learn(self.rows(data), seen, ahead, chance, bonus)
 
     def learn(
         self,
@@ -317,7 +324,7 @@ class Agent(world.WorldAgent):
     def behaviour_losses(
         self, play: behaviour.Play, bonus: Float[Tensor, ""]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], dict[str, Tensor]]:
-        """Returns the losses of value and policy, and metrics; the start counts in neither."""
+        """Returns the losses of value and policy, and metrics; V of the start counts in neither."""
         seen = play.feature[1:]
         reward, follow = self.outlook(seen)
         value = self.value(seen).float()[..., 0]
@@ -360,11 +367,10 @@ class Agent(world.WorldAgent):
         taken = categorical.one_hot(data["previous_action"], self.actions)
         return Rows(data["image"], taken, data["reward"], 1 - data["is_terminal"].float())
 
-    def noise(self, steps: int, count: int) -> Float[Tensor, "{steps} {count} S"]:
-        """Draws what latents of training are sampled with."""
+    def noise(self, steps: int, count: int) -> Float[Tensor, "{steps} N S"]:
+        """Draws what latents of training are sampled with; N is 1 where all share it."""
         drawn = 1 if self.config.shared_noise else count
-        noise = self.drawn(torch.randn, steps, drawn, self.config.stoch)
-        return noise.expand(-1, count, -1)
+        return self.drawn(torch.randn, steps, drawn, self.config.stoch)
 
     def drawn(self, kind: Callable[..., Tensor], *shape: int) -> Tensor:
         """Draws from the agent's generator."""

@@ -24,7 +24,6 @@ from agents.parts import (
     dense,
     epsilon,
     gaussian,
-    images,
     keras_adam,
     recurrent,
     returns,
@@ -108,7 +107,7 @@ class Agent(world.WorldAgent):
             )
         strided.check_size(obs_space["image"].shape)
         self.actions, self.updates = int(act_space.n), 0
-        self.dtype = images.precision(config.precision, self.device)
+        self.dtype = torch_agent.precision(config.precision, self.device)
         self.latent = recurrent.distribution(config.latent, config.stoch, config.classes)
         with torch_agent.seeded(seed):
             modules = self.build(obs_space["image"].shape[-1])
@@ -165,7 +164,7 @@ class Agent(world.WorldAgent):
         rng: np.random.Generator,
     ) -> State:
         """Returns the states after an action and what was seen then."""
-        noise = self.latent.noise(seeded(rng), len(first), 1).to(self.device)
+        noise = self.latent.noise(generator(rng), len(first), 1).to(self.device)
         taken = categorical.one_hot(action, self.actions)
         with self.products():
             found = self.rssm.observe(
@@ -175,7 +174,7 @@ class Agent(world.WorldAgent):
 
     def imagine(self, state: State, action: Int[Tensor, " N"], rng: np.random.Generator) -> State:
         """Returns states after an action, with nothing seen."""
-        noise = self.latent.noise(seeded(rng), len(action)).to(self.device)
+        noise = self.latent.noise(generator(rng), len(action)).to(self.device)
         with self.products():
             found = self.rssm.imagine(state, categorical.one_hot(action, self.actions), noise)
         return {name: found[name] for name in state}
@@ -389,6 +388,6 @@ class Agent(world.WorldAgent):
         self.updates = state["updates"]
 
 
-def seeded(rng: np.random.Generator) -> torch.Generator:
+def generator(rng: np.random.Generator) -> torch.Generator:
     """Returns a generator of torch's that a generator of NumPy's seeds."""
     return torch.Generator().manual_seed(int(rng.integers(2**63)))

@@ -31,7 +31,6 @@ from agents.parts import (
     blocks,
     captured,
     categorical,
-    images,
     laprop,
     norms,
     percentiles,
@@ -64,7 +63,7 @@ class Config(base.Config):
     actor_layers: PositiveInt
     critic_layers: PositiveInt
     actor_scale: float = Field(ge=0)  # of the actor's initial output layer
-    discount_horizon: PositiveFloat  # agent steps; the discount is 1 - 1 / horizon
+    discount_horizon: float = Field(gt=1)  # agent steps; the discount is 1 - 1 / horizon
     lam: float = Field(ge=0, le=1)  # of returns, imagined and replayed
     horizon: PositiveInt  # imagined agent steps
     free_nats: float = Field(ge=0)  # of each row, after latents are summed
@@ -107,7 +106,7 @@ class Agent(world.WorldAgent):
         require_streams(config.training)
         require_groups(config)
         self.actions, self.shape = int(act_space.n), obs_space["image"].shape
-        self.dtype = images.precision(config.precision, self.device)
+        self.dtype = torch_agent.precision(config.precision, self.device)
         with torch_agent.seeded(seed):
             networks = self.build()
         networks |= {"slow": copy.deepcopy(networks["critic"])}

@@ -25,7 +25,6 @@ from agents.parts import (
     behaviour,
     captured,
     categorical,
-    images,
     layer_rssm,
     layered,
     padded,
@@ -109,7 +108,7 @@ class Agent(world.WorldAgent):
         super().__init__(config, seed, device)
         require_windows(config.training)
         self.actions = int(act_space.n)
-        self.dtype = images.precision(config.precision, self.device)
+        self.dtype = torch_agent.precision(config.precision, self.device)
         self.latent = categorical.Categorical(config.latents, config.classes)
         self.bins = symlog_twohot.bins(self.device)
         with torch_agent.seeded(seed):

@@ -27,7 +27,6 @@ class Dream(NamedTuple):
     feature: Float[Tensor, "L+1 N F"]
     logits: Float[Tensor, "L N A"]  # of the actor; gradients flow
     action: Int[Tensor, "L N"]
-    prior: list[Tensor]  # logits (N, V, K) of each step
 
 
 class Stepper:
@@ -84,16 +83,14 @@ def imagine(
         stepper = Stepper(model, deter.dtype)
         features = deter.new_empty(steps + 1, len(deter), sizes.features)
         features[0] = model.feature(deter, index)
-    logits, actions, priors = [], [], []
+    logits, actions = [], []
     for step in range(steps):
         # .data: autograd must not mind that later steps are written beside this one.
         logits.append(actor(features.data[step]).float())
         with torch.no_grad():
             action = draw_action(logits[-1].detach().softmax(-1), step)
-            deter = stepper.step(features[step, :, :size], features[step, :, size:], action)
-            prior = model.prior_logits(deter)
-            index = draw_latent(prior, step)
+            deter = stepper.step(deter, features[step, :, size:], action)
+            index = draw_latent(model.prior_logits(deter), step)
             features[step + 1] = model.feature(deter, index)
         actions.append(action)
-        priors.append(prior)
-    return Dream(features, torch.stack(logits), torch.stack(actions), priors)
+    return Dream(features, torch.stack(logits), torch.stack(actions))

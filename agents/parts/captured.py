@@ -100,6 +100,10 @@ def leaves(tree: Tree) -> Iterator[Tensor]:
         yield from leaves(value)
 
 
-def shapes(tree: Tree) -> list[tuple[torch.Size, torch.dtype]]:
-    """Returns what a recording is good for."""
-    return [(each.shape, each.dtype) for each in leaves(tree)]
+def shapes(tree: Tree) -> Any:
+    """Returns what a recording is good for: names in their order, shapes and types."""
+    if isinstance(tree, dict):
+        return [(name, shapes(value)) for name, value in tree.items()]
+    if isinstance(tree, tuple):
+        return [shapes(value) for value in tree]
+    return tree.shape, tree.dtype

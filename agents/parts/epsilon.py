@@ -10,8 +10,8 @@ import numpy as np
 Schedule = Literal["constant", "linear", "halving"]
 
 
-def amount(schedule: Schedule, start: float, least: float, span: float, updates: int) -> float:
-    """Returns the probability of a random action.
+def now(schedule: Schedule, start: float, least: float, span: float, updates: int) -> float:
+    """Returns a number that falls as training goes on: here, the probability of a random action.
 
     Args:
         schedule: "linear" falls to 0 over the span, "halving" halves every span.

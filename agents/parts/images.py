@@ -14,20 +14,6 @@ from torch import Tensor, nn
 KERNELS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, size, stride
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Tells whether bf16 products are faster than float32 on this device."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-def precision(name: str, device: torch.device) -> torch.dtype:
-    """Returns the type of the encoder's products for "float32", "bfloat16" or "auto"."""
-    if name == "auto":
-        return torch.bfloat16 if has_bf16(device) else torch.float32
-    return getattr(torch, name)
-
-
 class Encoder(nn.Module):
     """Three convolutions and a linear layer; the only door through which pixels enter.
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from agents.parts import draws, images
+from agents.parts import categorical, images
 
 
 class Model(nn.Module):
@@ -89,6 +89,7 @@ def imagine(
     latent[0] = start
     for step in range(steps):
         logp = actor(latent[step]).log_softmax(-1)
-        action[step].scatter_(-1, draws.choose(logp, uniform[step])[:, None], 1.0)
+        chosen = categorical.choose(logp.double().exp(), uniform[step, :, 0])
+        action[step].scatter_(-1, chosen[:, None], 1.0)
         latent[step + 1] = model.transition(torch.cat([latent[step], action[step]], -1))
     return Play(latent, action)

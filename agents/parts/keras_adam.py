@@ -18,7 +18,7 @@ BETAS = (0.9, 0.999)
 
 
 class KerasAdam:
-    """Clips by the global norm, decays, then takes Adam's step, all in one kernel.
+    """Clips by the global norm, decays, then takes Adam's step; on the processor in one kernel.
 
     The parameters become views of one flat buffer, which is much faster than a loop over tensors
     or torch's `foreach`. So it is built after the modules were moved to their device, and each
@@ -62,17 +62,16 @@ class KerasAdam:
             "exp_avg_sq": torch.zeros_like(self.gradient),
         }
 
-    def minimise(self, loss: Float[Tensor, ""], retain: bool = False) -> Float[Tensor, ""]:
+    def minimise(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Takes a step down a loss, for these parameters only.
 
         Args:
             loss: what falls.
-            retain: whether the graph is needed again.
 
         Returns:
             The norm of the gradients before they are clipped.
         """
-        found = torch.autograd.grad(loss, self.params, retain_graph=retain, allow_unused=True)
+        found = torch.autograd.grad(loss, self.params, allow_unused=True)
         return self.step(found)
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from agents.parts import keras_adam
 
 
 class PlainAdam(keras_adam.KerasAdam):
-    """Clips by the global norm, then takes Adam's step, all in one kernel."""
+    """Clips by the global norm, then takes Adam's step."""
 
     def __init__(
         self, params: Iterable[nn.Parameter], learning_rate: float, eps: float, clip: float

@@ -63,7 +63,7 @@ class PPO(torch_agent.TorchAgent):
                 f"not {config.training.sampling!r}."
             )
         self.actions = int(act_space.n)
-        self.dtype = images.precision(config.precision, self.device)
+        self.dtype = torch_agent.precision(config.precision, self.device)
         with torch_agent.seeded(seed):
             self.parts = self.build(obs_space["image"].shape)
         for part in self.parts.values():

@@ -37,9 +37,6 @@ class Latent(Protocol):
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """Returns draws (..., S) through which gradients flow."""
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        """Returns the likeliest draws (..., S)."""
-
     def kl(self, one: Tensor, other: Tensor) -> Tensor:
         """Returns KL(one || other)."""
 
@@ -215,10 +212,6 @@ class Gaussian:
     ) -> Float[Tensor, "*N S"]:
         """Returns draws through which gradients flow."""
         return gaussian.sample(self.normal(parameters), noise)
-
-    def mode(self, parameters: Float[Tensor, "*N P"]) -> Float[Tensor, "*N S"]:
-        """Returns the means."""
-        return self.normal(parameters).mean
 
     def kl(self, one: Float[Tensor, "*N P"], other: Float[Tensor, "*N P"]) -> Float[Tensor, "*N"]:
         """Returns KL(one || other), summed over numbers."""

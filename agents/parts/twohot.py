@@ -44,7 +44,8 @@ def bins(device: torch.device | str = "cpu") -> Float[Tensor, " K"]:
 def plain_mean(logits: Float[Tensor, "*M K"], bins: Float[Tensor, " K"]) -> Float[Tensor, "*M"]:
     """Returns the expected number."""
     probs, middle = logits.float().softmax(-1), len(bins) // 2
-    return (probs[..., middle + 1 :] - probs[..., :middle].flip(-1)) @ bins[middle + 1 :]
+    above = probs[..., middle + 1 :] - probs[..., :middle].flip(-1)
+    return (above * bins[middle + 1 :]).sum(-1)  # No product of matrices: autocast would round it.
 
 
 def encode(target: Float[Tensor, "*M"], bins: Float[Tensor, " K"]) -> Float[Tensor, "*M K"]:

@@ -32,7 +32,7 @@ class WorldAgent(torch_agent.TorchAgent):
     # What a subclass says
 
     def initial(self, count: int) -> State:
-        """Returns N states before anything was seen: zeros."""
+        """Returns N states before anything was seen."""
         raise NotImplementedError
 
     def encode(self, image: UInt8[Tensor, "N H W C"]) -> Float[Tensor, "N E"]:

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, is_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from agents.parts import captured, torch_agent
 from tests.agents import test_cuda
@@ -46,10 +47,13 @@ def test_a_recording_serves_the_shapes_and_types_that_it_was_made_of():
     finer = captured.mapped(given, lambda each: each.double())
     assert captured.shapes(given) == captured.shapes(captured.mapped(given, torch.zeros_like))
     assert captured.shapes(given) not in (captured.shapes(longer), captured.shapes(finer))
+    one, two = torch.zeros(3), torch.ones(3)
+    swapped = captured.shapes({"two": two, "one": one})
+    assert captured.shapes({"one": one, "two": two}) != swapped
 
 
 class Apart(TorchDispatchMode):
-    """Notes whatever mixes two devices, but for single numbers that are read in passing."""
+    """Notes whatever mixes two devices."""
 
     def __init__(self):
         super().__init__()
@@ -57,9 +61,7 @@ class Apart(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        found = list(captured.leaves(tuple(x for x in (*args, out) if isinstance(x, Tensor))))
-        passing = all(x.dim() == 0 for x in found if x.device.type == "cpu")
-        if len({x.device for x in found}) > 1 and not (passing and "copy" not in func.name()):
+        if len({each.device for each in tree_leaves((args, kwargs, out)) if is_tensor(each)}) > 1:
             self.mixed.append(func.name())
         return out
 

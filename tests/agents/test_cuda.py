@@ -108,3 +108,19 @@ def test_what_a_gpu_saves_the_processor_loads(name: str) -> None:
     there.train((), batch_for(there), 0.5)
     here.load(there.save())
     assert toys.same(here.save()["parts"], there.save()["parts"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_loaded_state_goes_on_in_a_recording(name: str) -> None:
+    agent = made(name, "cuda", "float32")
+    batch = batch_for(agent)
+    for _ in range(captured.WARM + 2):
+        agent.train((), batch, 0.5)
+    state = agent.save()
+    after = []
+    for _ in range(2):  # Once as it goes on, once from where it was.
+        agent.train((), batch, 0.5)
+        after.append(agent.metrics())
+        agent.train((), batch, 0.5)
+        agent.load(state)
+    assert after[1] == pytest.approx(after[0], rel=1e-2, abs=1e-3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from agents.parts import images
+from agents.parts import images, torch_agent
 
 SIZES = ((84, 84), (64, 64), (40, 44), (42, 38))  # The last is no multiple of 4.
 KINDS = pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
@@ -104,11 +104,11 @@ def test_an_image_that_is_too_small_is_refused():
 
 def test_precision_is_what_is_asked_for_and_auto_looks_at_the_device(monkeypatch):
     cpu = torch.device("cpu")
-    assert images.precision("float32", cpu) == torch.float32
-    assert images.precision("bfloat16", cpu) == torch.bfloat16
+    assert torch_agent.precision("float32", cpu) == torch.float32
+    assert torch_agent.precision("bfloat16", cpu) == torch.bfloat16
     for has, kind in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(images, "has_bf16", lambda device, has=has: has)
-        assert images.precision("auto", cpu) == kind
+        monkeypatch.setattr(torch_agent, "has_bf16", lambda device, has=has: has)
+        assert torch_agent.precision("auto", cpu) == kind
 
 
 @pytest.mark.parametrize("gain", [math.sqrt(2), 0.01])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.parts import draws, imagination
+from agents.parts import categorical, imagination
 from tests.agents import toys
 
 STEPS, STATES, FEATURES, ACTIONS = 6, 5, 8, 3
@@ -44,7 +44,9 @@ def test_imagined_actions_are_drawn_from_the_policy_in_the_imagined_state(parts)
     found = play(parts, start, uniforms(1, 20_000))
     wanted = actor(start[0]).softmax(-1)
     torch.testing.assert_close(found.action[0].mean(0), wanted, rtol=0, atol=0.015)
-    chosen = draws.choose(actor(found.latent[3]).log_softmax(-1), uniforms(1, 20_000)[3])
+    chosen = categorical.choose(
+        actor(found.latent[3]).log_softmax(-1).double().exp(), uniforms(1, 20_000)[3][:, 0]
+    )
     assert torch.equal(found.action[3].argmax(-1), chosen)
 
 
@@ -88,7 +90,9 @@ def by_hand(agent, start, seed):
         z, rewards, follows, values, reached = start[n : n + 1], [], [], [], []
         likely = 1.0
         for h in range(c.horizon):
-            action = draws.choose(agent.actor(z).log_softmax(-1), uniform[h, n : n + 1])
+            action = categorical.choose(
+                agent.actor(z).log_softmax(-1).double().exp(), uniform[h, n : n + 1, 0]
+            )
             joint = imagination.join(z, action, toys.ACTIONS)
             after = model.transition(joint)
             late = imagination.join(after, action, toys.ACTIONS)

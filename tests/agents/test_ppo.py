@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents import base
-from agents.parts import draws, ppo
+from agents.parts import categorical, draws, ppo
 from tests.agents import toys
 
 BOTH = pytest.mark.parametrize("name", ["ppo", "dreamer_ppo"])
@@ -196,8 +196,10 @@ def test_actions_are_drawn_as_often_as_the_policy_says():
 def test_a_number_just_below_1_draws_the_last_action():
     logp = torch.full((1, 7), 1 / 7).log()
     almost = torch.tensor([[np.nextafter(1.0, 0.0)]])
-    assert draws.choose(logp, almost).tolist() == [6]
-    assert draws.choose(logp, torch.zeros(1, 1, dtype=torch.float64)).tolist() == [0]
+    assert categorical.choose(logp.double().exp(), almost[..., 0]).tolist() == [6]
+    assert categorical.choose(
+        logp.double().exp(), torch.zeros(1, dtype=torch.float64)
+    ).tolist() == [0]
 
 
 def test_acting_uses_the_weights_of_the_last_update():

@@ -114,7 +114,6 @@ def test_a_gaussian_latent_is_that_of_torch():
     wanted = torch.distributions.kl_divergence(*made).sum(-1)
     torch.testing.assert_close(latent.kl(one, other), wanted)
     torch.testing.assert_close(latent.entropy(one), made[0].entropy().sum(-1))
-    assert torch.equal(latent.mode(one), latent.sample(one, torch.zeros(7, latent.size)))
     extreme = latent.normal(torch.tensor([0.0] * 5 + [-99.0, 99.0, 0.0, 0.0, 0.0])).std
     torch.testing.assert_close(extreme, torch.tensor([0.1, 2.1, 1.1, 1.1, 1.1]))
 

@@ -74,3 +74,13 @@ def test_the_cross_entropy_is_least_where_the_logits_say_the_target():
     entropy = -(twohot.encode(target, BINS) * right).sum()
     assert losses[0].item() == pytest.approx(entropy.item(), abs=1e-4)
     assert losses[0] < losses[1]
+
+
+def test_means_stay_float32_where_products_are_bfloat16(monkeypatch):
+    logits = torch.randn(50, len(BINS)) * 3
+    monkeypatch.setattr(twohot.native, "usable", lambda *tensors: False)
+    wanted = twohot.mean(logits, BINS)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = twohot.mean(logits, BINS)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted)

@@ -47,7 +47,7 @@ def dream(steps=15, count=4, logits=None):
     feature = torch.zeros(steps + 1, count, 3)
     logits = torch.zeros(steps, count, 2) if logits is None else logits
     action = torch.arange(steps * count).view(steps, count) % 2
-    return block_dream.Dream(feature, logits, action, [])
+    return block_dream.Dream(feature, logits, action)
 
 
 def test_in_a_world_of_one_state_and_a_reward_of_one_the_value_becomes_the_horizon():

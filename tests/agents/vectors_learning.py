@@ -121,7 +121,7 @@ def actor_loss_v3(v):
     learner = twohot_behaviour.Behaviour(config, nets, nets, scale, bins)
     states = torch.arange(len(v["value"])).float()[:, None, None]
     logits, action = tensor(v["logits"])[:, None], torch.tensor(v["actions"])[:, None]
-    losses, metrics, judged = learner.losses(block_dream.Dream(states, logits, action, []))
+    losses, metrics, judged = learner.losses(block_dream.Dream(states, logits, action))
     near(judged.target[:, 0], v["returns"])
     near(judged.weight[:, 0], v["weight"])
     near(metrics["train/advantage"], torch.tensor(v["adv"]).double().mean())
@@ -191,7 +191,7 @@ def slow_critic(v):
 def epsilon_v1(v):
     config = agents.configure("dreamerv1", "none", [])
     for updates, wanted in v["rows"]:
-        found = epsilon.amount(
+        found = epsilon.now(
             config.epsilon_schedule, config.epsilon, config.epsilon_least, config.epsilon_span,
             updates,
         )  # fmt: skip

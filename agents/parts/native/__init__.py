@@ -68,7 +68,8 @@ def digest(compiler: str, sources: Mapping[str, bytes]) -> str:
     parts = list(sources.values())
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
     cpu = Path("/proc/cpuinfo")
-    flags = [line for line in cpu.read_text().splitlines() if line.startswith("flags")][:1]
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    flags = [line for line in lines if line.startswith("flags")][:1]
     parts += [" ".join(FLAGS).encode(), version, "".join(flags).encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
