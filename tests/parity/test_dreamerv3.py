@@ -91,7 +91,8 @@ def test_filtering_and_the_losses_of_the_model_are_the_official_ones():
         agent.bins / tensor(file["twohot_bins"]).where(agent.bins != 0, 1), agent.bins != 0
     )
     golden.close(seen.feature, torch.cat([found["deter"], one_hot.flatten(2)], -1))
-    for name, ours in (("kl_before_free_nats", "divergence"), ("post_entropy", "posterior_entropy")):
+    names = {"kl_before_free_nats": "divergence", "post_entropy": "posterior_entropy"}
+    for name, ours in names.items():
         golden.close(metrics[f"train/{ours}"], file[name].mean())
     golden.close(metrics["train/prior_entropy"], file["prior_entropy"].mean())
 
