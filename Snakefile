@@ -10,6 +10,14 @@ from launch import flow
 sweep = flow.Sweep(config, workflow)  # Which runs there are, and which of them are finished.
 
 
+localrules:  # Seconds each, and nothing that a cluster should be asked for.
+    all,
+    collect,
+    aggregate,
+    figures,
+    report,
+
+
 rule all:
     input:
         lambda _: sweep.targets,

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NEEDED = ("bash", "dirname", "env", "git", "id", "nproc")
+CLUSTER = ("sbatch", "slurmctld", "slurmd", "munged", "slurmdbd", "mariadbd")
 MAKE = '#!/bin/sh\necho "made: $*"\nexit 5\n'
 APT = '#!/bin/sh\necho "$@" >>"$APT_CALLS"\nexit "$APT_CODE"\n'
 
@@ -20,7 +21,8 @@ def path(tmp_path: Path) -> Path:
         (tmp_path / name).symlink_to(shutil.which(name))
     command(tmp_path / "make", MAKE)
     command(tmp_path / "python3", "#!/bin/sh\n")
-    command(tmp_path / "cc")
+    for name in ("cc", *CLUSTER):
+        command(tmp_path / name)
     command(tmp_path / "sudo", '#!/bin/sh\nshift\nexec "$@"\n')
     return tmp_path
 
@@ -53,6 +55,13 @@ def test_a_missing_compiler_is_installed(path):
     command(path / "apt-get", APT)
     (path / "cc").unlink()
     assert run(path)[2][-1].endswith("gcc libc6-dev")
+
+
+def test_a_missing_cluster_is_installed(path):
+    command(path / "chromium")
+    command(path / "apt-get", APT)
+    (path / "sbatch").unlink()
+    assert run(path)[2][-1].endswith("slurmctld slurmd slurm-client munge")
 
 
 def test_a_missing_browser_is_installed(path):

@@ -1,0 +1,358 @@
+"""Runs the jobs of a workflow on Slurm, through submitit, so that nothing starts twice or is lost.
+
+    snakemake --executor submitit --jobs 500
+
+All ready jobs that ask for the same become one array. What was handed over stands in a ledger: the
+same command, after a kill or a logout, takes up what is queued or running.
+
+A rule that is one shell command is run as that command. The usual way, another Snakemake inside the
+job, would read the Snakefile anew on every node, so that an edit changes jobs that wait, and would
+wait for a folder of the main process that is gone after a logout.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.real import RealExecutor
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+from snakemake_interface_executor_plugins.utils import format_cli_arg
+
+from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed call is repeated;
+LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
+TIMEOUTS = 100_000  # How often a job may run out of time and go on: as often as it needs.
+
+
+def about(text: str) -> dict[str, Any]:
+    """Returns what Snakemake wants to know of a setting; an empty text asks for nothing."""
+    return {"help": text, "required": False}
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """What `--submitit-...` and profiles say; resources of rules come before these."""
+
+    folder: Path = field(
+        default=Path(".snakemake/submitit"),
+        metadata=about("ledger, scripts and logs of jobs, where all nodes see them"),
+    )
+    partition: str = field(default="", metadata=about("partition of jobs that name none"))
+    account: str = field(default="", metadata=about("account of jobs that name none"))
+    qos: str = field(default="", metadata=about("quality of service of jobs that name none"))
+    constraint: str = field(default="", metadata=about("constraint of jobs that name none"))
+    gres: str = field(default="", metadata=about("generic resources of jobs that name none"))
+    minutes: int = field(default=1440, metadata=about("time limit of jobs that name no runtime"))
+    pack: int = field(default=1, metadata=about("jobs that run side by side in one allocation"))
+    array_limit: int = field(
+        default=1000, metadata=about("most tasks of one array, besides Slurm's own limit")
+    )
+    array_parallelism: int = field(
+        default=256, metadata=about("most tasks of one array that run at once")
+    )
+    delay_s: int = field(
+        default=120, metadata=about("seconds before the time limit at which jobs save and leave")
+    )
+    grace_s: int = field(
+        default=60, metadata=about("seconds for which a job may be unknown to Slurm")
+    )
+    interval_s: int = field(default=15, metadata=about("seconds between two looks at the queue"))
+    no_requeue: bool = field(
+        default=False, metadata=about("jobs that are preempted or out of time fail")
+    )
+    no_srun: bool = field(
+        default=False, metadata=about("start jobs without srun, where a site forbids it")
+    )
+    setup: str = field(default="", metadata=about("shell command before each job"))
+    detach: bool = field(
+        default=False,
+        metadata=about("leave jobs running on Ctrl-C; the same command takes them up"),
+    )
+
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=False,
+    job_deploy_sources=False,
+    auto_deploy_default_storage_provider=False,
+)
+
+
+class Executor(RemoteExecutor):
+    """Hands jobs over in arrays and follows them."""
+
+    def __post_init__(self) -> None:
+        """Reads the ledger and finds what a killed process handed over."""
+        self.settings: ExecutorSettings = self.workflow.executor_settings
+        self.folder = Path(self.settings.folder).absolute()
+        self.ledger = Ledger(self.folder)
+        self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
+        self.silent = False  # Whether Slurm has not answered the last time.
+        self.accounts = True  # Whether sacct has ever answered.
+        self.largest = min(slurm.largest_array(), self.settings.array_limit)
+        self.devices = slurm.has_devices()
+        self.next_seconds_between_status_checks = self.settings.interval_s
+        self.recover()
+
+    def recover(self) -> None:
+        """Gives ids to what was submitted by a process that was killed before it knew them."""
+        for token in dict.fromkeys(e.token for e in self.ledger.open() if not e.id):
+            members = self.ledger.of_token(token)
+            if ids := self.patiently(slurm.named, token):
+                self.ledger.submitted(token, ids)
+                continue
+            for entry in members:
+                if not runner.read(self.marker(entry)):
+                    self.ledger.end(entry, "lost", "the main process was killed as it submitted")
+
+    # Handing over
+
+    def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
+        """Takes up what is under way, and submits the rest in as few arrays as possible."""
+        asked = []
+        for job in jobs:
+            self.run_job_pre(job)
+            if not self.adopt(job):
+                asked.append((self.ask(job), job))
+        for ask, members in bucket.grouped(asked).items():
+            packs = list(bucket.pieces(members, max(1, self.settings.pack)))
+            for some in bucket.pieces(packs, self.largest):
+                self.submit(ask, some)
+
+    def run_job(self, job: JobExecutorInterface) -> None:
+        """Submits one job."""
+        self.run_jobs([job])
+
+    def adopt(self, job: JobExecutorInterface) -> bool:
+        """Takes up a job that an earlier process handed over and that has not failed since."""
+        entry = self.ledger.newest(key_of(job))
+        if entry is None or not entry.open:
+            return False
+        if runner.read(self.marker(entry)).get("code") == 0 and not made(job):
+            self.ledger.end(entry, "lost", "its outputs are gone")
+            return False
+        self.report_job_submission(SubmittedJobInfo(job, entry.id, {"entry": entry}))
+        return True
+
+    def ask(self, job: JobExecutorInterface) -> bucket.Ask:
+        """Returns what a job asks of Slurm, more memory than before if that ran out."""
+        earlier = [entry for entry in self.ledger.entries if entry.key == key_of(job)]
+        ooms = sum("out of memory" in entry.reason for entry in earlier)
+        resources = dict(job.resources) | ({} if self.devices else {"gpu": 0})
+        return bucket.ask(job.threads, resources, vars(self.settings), ooms)
+
+    def submit(self, ask: bucket.Ask, packs: list[list[JobExecutorInterface]]) -> None:
+        """Submits one array, or reports every job of it as failed."""
+        token = f"reverie-{uuid.uuid4().hex[:12]}"
+        entries = [
+            self.entry(job, token, index, slot, ask)
+            for index, pack in enumerate(packs)
+            for slot, job in enumerate(pack)
+        ]
+        self.ledger.intend(entries)
+        tasks = [
+            [self.task(job, entry) for job, entry in zip(pack, of(entries, index), strict=True)]
+            for index, pack in enumerate(packs)
+        ]
+        ids = self.patiently(self.send, token, ask, tasks)
+        self.ledger.submitted(token, ids)
+        jobs = [job for pack in packs for job in pack]
+        for job, entry in zip(jobs, self.ledger.of_token(token), strict=True):
+            self.report_job_submission(SubmittedJobInfo(job, entry.id, {"entry": entry}))
+
+    def send(self, token: str, ask: bucket.Ask, tasks: list[list[runner.Task]]) -> list[str]:
+        """Calls sbatch, unless Slurm has the job already, and returns ids.
+
+        Raises:
+            SlurmError: sbatch failed.
+        """
+        import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        if ids := slurm.named(token):  # An answer that was lost on its way.
+            return ids
+        s, count = self.settings, max(map(len, tasks))
+        executor = submitit.SlurmExecutor(self.folder / "jobs" / token, max_num_timeout=TIMEOUTS)
+        extra = {"requeue": True} if not s.no_requeue else {"no-requeue": True}
+        extra |= dict(word.lstrip("-").partition("=")[::2] for word in (ask.extra or "").split())
+        setup = ["export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK", *filter(None, [s.setup])]
+        executor.update_parameters(
+            job_name=token, signal_delay_s=s.delay_s, array_parallelism=s.array_parallelism,
+            setup=setup, additional_parameters=extra, wckey=None, use_srun=not s.no_srun,
+            stderr_to_stdout=True, **ask.parameters(count, share_gpus=count > 1),
+        )  # fmt: skip
+        held = os.environ.copy()
+        os.environ.clear()
+        os.environ.update(slurm.outside() if "SLURM_JOB_ID" in held else held)
+        try:
+            jobs = [runner.Job(each, str(Path.cwd()), float(s.delay_s)) for each in tasks]
+            return [str(job.job_id) for job in executor.submit_array(jobs)]
+        except (FailedJobError, FailedSubmissionError, OSError) as error:
+            raise slurm.SlurmError(f"sbatch: {error}") from error
+        finally:
+            os.environ.clear()
+            os.environ.update(held)
+
+    def entry(
+        self, job: JobExecutorInterface, token: str, index: int, slot: int, ask: bucket.Ask
+    ) -> Entry:
+        """Returns the ledger's line of a job."""
+        return Entry(
+            key=key_of(job), token=token, index=index, slot=slot, rule=job.name,
+            name=name_of(job), outputs=[str(each) for each in job.output], attempt=job.attempt,
+            submitted=time.time(), resources=asdict(ask),
+        )  # fmt: skip
+
+    def task(self, job: JobExecutorInterface, entry: Entry) -> runner.Task:
+        """Returns what is run for a job; the folders that it writes to are there."""
+        for path in (*job.output, *job.log):
+            Path(str(path)).parent.mkdir(parents=True, exist_ok=True)
+        marker = self.marker(entry)
+        log = marker.with_suffix(".log")
+        return runner.Task(self.command(job), str(marker), str(log), {"REVERIE_JOB": entry.name})
+
+    def command(self, job: JobExecutorInterface) -> str:
+        """Returns a shell command: the rule's own, or that of another Snakemake."""
+        if not job.is_group() and job.is_shell and not job.is_containerized:
+            try:
+                return str(job.shellcmd)
+            except Exception:
+                pass
+        return self.format_job_exec(job)
+
+    def get_job_args(self, job: JobExecutorInterface) -> str:
+        """Returns the arguments of a Snakemake inside a job, which waits for inputs alone."""
+        waits = format_cli_arg("--wait-for-files", list(job.get_wait_for_files()))
+        return f"{RealExecutor.get_job_args(self, job)} {waits}"
+
+    def marker(self, entry: Entry) -> Path:
+        """Returns where a job says how it ended."""
+        return self.folder / "jobs" / entry.token / f"{entry.index}.{entry.slot}.json"
+
+    # Following
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Reports what has ended, and yields what goes on; whatever happens, nobody is dropped."""
+        if not active_jobs:
+            return
+        markers = {id(info): runner.read(self.marker(info.aux["entry"])) for info in active_jobs}
+        asked = [info.external_jobid for info in active_jobs if not markers[id(info)]]
+        seen = await asyncio.to_thread(self.look, asked)
+        for info in active_jobs:
+            entry, marker = info.aux["entry"], markers[id(info)]
+            state = seen.get(info.external_jobid, "" if self.silent else None)
+            verdict = queue.judge(
+                marker, state, self.quiet_for(entry, state), self.settings.grace_s
+            )
+            if not verdict.over:
+                yield info
+            elif verdict.state == "success":
+                self.ledger.end(entry, "success")
+                self.report_job_success(info)
+            else:
+                self.fail(info, verdict, marker.get("log", []))
+
+    def fail(self, info: SubmittedJobInfo, verdict: queue.Verdict, log: Sequence[str]) -> None:
+        """Reports a job that has failed; what somebody cancelled is not tried again."""
+        entry = info.aux["entry"]
+        self.ledger.end(entry, verdict.state, verdict.reason)
+        if verdict.state == "cancelled":
+            info.job.attempt = info.job.restart_times + 1
+        lines = "".join(f"  {line}\n" for line in log[-5:])
+        self.report_job_error(info, msg=f"{entry.name}: {verdict.reason}\n{lines}")
+
+    def look(self, ids: Sequence[str]) -> dict[str, str]:
+        """Returns Slurm's states of jobs; asks accounting only about those that squeue forgot."""
+        if not ids:
+            return {}
+        try:
+            seen = slurm.waiting_or_running()
+            if self.silent:
+                self.say("Slurm answers again")
+            self.silent = False
+        except slurm.SlurmError as error:
+            if not self.silent:
+                self.say(f"{error}; jobs go on, and will be asked about again")
+            self.silent = True
+            return {}
+        if self.accounts and (gone := [each for each in ids if each not in seen]):
+            try:
+                seen |= slurm.accounted(gone)
+            except slurm.SlurmError:
+                self.accounts = False
+        return seen
+
+    def quiet_for(self, entry: Entry, state: str | None) -> float:
+        """Returns for how long Slurm has called a job ended or unknown."""
+        place = f"{entry.token}.{entry.index}.{entry.slot}"
+        if state == "" or state in queue.LIVE:
+            self.quiet.pop(place, None)
+            return 0.0
+        return time.monotonic() - self.quiet.setdefault(place, time.monotonic())
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Cancels what is under way, or leaves it to a later process."""
+        if self.settings.detach:
+            self.say(f"{len(active_jobs)} jobs go on; the same command takes them up")
+            return
+        ids = sorted({info.external_jobid for info in active_jobs})
+        try:
+            slurm.cancel(ids)
+        except slurm.SlurmError as error:
+            return self.say(f"{error}; cancel these yourself: {' '.join(ids)}")
+        for info in active_jobs:
+            self.ledger.end(info.aux["entry"], "cancelled", "by the main process")
+
+    def patiently(self, call: Any, *args: Any) -> Any:
+        """Calls Slurm until it answers."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                return call(*args)
+            except slurm.SlurmError as error:
+                self.say(f"{error}; trying again in {pause:.0f} s")
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def say(self, text: str) -> None:
+        """Tells the user something."""
+        print(f"reverie: {text}", file=sys.stderr, flush=True)
+
+
+def of(entries: Sequence[Entry], index: int) -> list[Entry]:
+    """Returns the entries of an array's task."""
+    return [entry for entry in entries if entry.index == index]
+
+
+def key_of(job: JobExecutorInterface) -> str:
+    """Returns what names a job in every process: its rule and what it makes."""
+    made_of = json.dumps([job.name, sorted(map(str, job.output))])
+    return hashlib.sha256(made_of.encode()).hexdigest()[:16]
+
+
+def name_of(job: JobExecutorInterface) -> str:
+    """Returns what people call a job."""
+    words = [] if job.is_group() else [str(value) for value in job.wildcards]
+    return " ".join([job.name, *words])
+
+
+def made(job: JobExecutorInterface) -> bool:
+    """Tells whether all outputs are there."""
+    return all(Path(str(each)).exists() for each in job.output)

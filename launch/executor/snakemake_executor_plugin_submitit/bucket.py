@@ -1,0 +1,92 @@
+"""Which jobs may share an array, and which an allocation.
+
+Jobs that ask for the same can be tasks of one array; `pack` of them run side by side in one task.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+MEMORY_GROWTH = 1.5  # With every attempt that ran out of memory.
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one job asks of Slurm; None: what the partition gives."""
+
+    cores: int
+    memory_mb: int | None
+    minutes: int
+    gpus: int
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    gres: str | None
+    extra: str | None
+
+    def parameters(self, count: int, share_gpus: bool) -> dict[str, Any]:
+        """Returns submitit's parameters for some such jobs in one allocation.
+
+        Args:
+            count: how many.
+            share_gpus: whether they share the devices of one of them.
+        """
+        gpus = self.gpus if share_gpus else self.gpus * count
+        found = {
+            "time": self.minutes,
+            "cpus_per_task": self.cores * count,
+            "mem": f"{self.memory_mb * count}MB" if self.memory_mb else None,
+            "gpus_per_node": gpus or None,
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+            "gres": self.gres,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def ask(threads: int, resources: Mapping[str, Any], defaults: Mapping[str, Any], ooms: int) -> Ask:
+    """Returns what a job asks for.
+
+    Args:
+        threads: of the job.
+        resources: of the job, by the names that Snakemake's Slurm executor has too.
+        defaults: for what it does not say.
+        ooms: how often it has run out of memory.
+    """
+    memory = resources.get("mem_mb")
+    memory = int(memory * MEMORY_GROWTH**ooms) if isinstance(memory, int) else None
+
+    def word(name: str) -> str | None:
+        return resources.get(f"slurm_{name}", resources.get(name)) or defaults.get(name) or None
+
+    return Ask(
+        cores=max(1, threads),
+        memory_mb=memory,
+        minutes=int(resources.get("runtime") or defaults["minutes"]),
+        gpus=int(resources.get("gpu") or 0),
+        partition=word("partition"),
+        account=word("account"),
+        qos=word("qos"),
+        constraint=word("constraint"),
+        gres=word("gres"),
+        extra=word("extra"),
+    )
+
+
+def grouped(jobs: Iterable[tuple[Ask, T]]) -> dict[Ask, list[T]]:
+    """Returns jobs by what they ask for, in the order in which they came."""
+    found: dict[Ask, list[T]] = {}
+    for each, job in jobs:
+        found.setdefault(each, []).append(job)
+    return found
+
+
+def pieces(jobs: Sequence[T], most: int) -> Iterator[list[T]]:
+    """Yields jobs in lists of at most so many."""
+    for start in range(0, len(jobs), most):
+        yield list(jobs[start : start + most])

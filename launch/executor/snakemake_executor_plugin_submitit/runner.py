@@ -1,0 +1,148 @@
+"""What a Slurm job runs: one command or several side by side, each with a log and a marker.
+
+A marker says how a command ended; it is written by rename, so that it is whole or not there. The
+job itself may be requeued, preempted or run twice: what has a marker of success is left alone, and
+what was stopped begins again and finds its own checkpoint.
+
+Who receives a signal depends on the cluster: with cgroups the job's own process alone, with others
+the whole tree. So commands live in sessions of their own and only hear of a stop from here.
+
+Only the standard library is used: the file runs wherever this Python is.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+STOPPED = 75  # EX_TEMPFAIL: a command that saved and left because it was asked to.
+PREEMPTED = 143  # As a shell reports SIGTERM.
+MARGIN_S = 20.0  # Of the delay, for what comes after the commands have left.
+LOG_LINES = 20  # Of a failed command, kept in its marker.
+
+
+@dataclass
+class Task:
+    """One command of a job."""
+
+    command: str  # for the shell
+    marker: str
+    log: str
+    environment: dict[str, str]
+
+
+class Job:
+    """Runs tasks side by side; submitit calls it, and `checkpoint` before the time is over."""
+
+    def __init__(self, tasks: list[Task], folder: str, delay_s: float):
+        """Remembers.
+
+        Args:
+            tasks: what to run, with paths as the main process sees them.
+            folder: where commands run.
+            delay_s: between the warning and the end of the time.
+        """
+        self.tasks, self.folder, self.delay_s = tasks, folder, delay_s
+        self.running: dict[int, subprocess.Popen[bytes]] = {}
+        self.stopping = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what is sent to a node: no processes."""
+        return vars(self) | {"running": {}, "stopping": False}
+
+    def __call__(self) -> None:
+        """Runs what has not succeeded.
+
+        Raises:
+            RuntimeError: a command failed; every command has its marker by then.
+        """
+        signal.signal(signal.SIGTERM, self.leave)
+        for index, task in enumerate(self.tasks):
+            if read(Path(task.marker)).get("code") != 0:
+                self.start(index, task)
+        failed = [code for index in list(self.running) if (code := self.finish(index))]
+        if failed and not self.stopping:
+            raise RuntimeError(f"{len(failed)} of {len(self.tasks)} commands failed: {failed}")
+
+    def start(self, index: int, task: Task) -> None:
+        """Starts a command in a session of its own."""
+        Path(task.log).parent.mkdir(parents=True, exist_ok=True)
+        with Path(task.log).open("ab") as log:
+            self.running[index] = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", task.command], cwd=self.folder,
+                env=os.environ | task.environment, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def finish(self, index: int) -> int:
+        """Waits for a command and writes its marker; returns its exit status."""
+        process, task = self.running[index], self.tasks[index]
+        code = process.wait()
+        if not (self.stopping and code in (STOPPED, -signal.SIGTERM)):
+            write(Path(task.marker), code, [] if code == 0 else tail(Path(task.log)))
+        return code
+
+    def stop(self, seconds: float) -> None:
+        """Asks all commands to save and leave, and waits for that."""
+        self.stopping = True
+        for process in self.running.values():
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(p.poll() is None for p in self.running.values()):
+            time.sleep(0.1)
+        for index in self.running:
+            if self.running[index].poll() is not None:
+                self.finish(index)
+
+    def checkpoint(self) -> Any:
+        """Stops in time; returns what goes on after the job was requeued."""
+        from submitit.helpers import DelayedSubmission
+
+        self.stop(max(self.delay_s - MARGIN_S, self.delay_s / 2))
+        return DelayedSubmission(self)
+
+    def leave(self, number: int, frame: FrameType | None) -> None:
+        """Stops on SIGTERM; Slurm by itself requeues what it preempts, not what is cancelled."""
+        self.stop(self.delay_s)
+        sys.stdout.flush()
+        os._exit(PREEMPTED)
+
+
+def write(marker: Path, code: int, lines: list[str]) -> None:
+    """Writes how a command ended."""
+    facts = {
+        "code": code,
+        "time": time.time(),
+        "host": socket.gethostname(),
+        "job": os.environ.get("SLURM_JOB_ID", ""),
+        "restarts": int(os.environ.get("SLURM_RESTART_COUNT", 0)),
+        "log": lines,
+    }
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    aside = marker.with_name(f"{marker.name}.part{os.getpid()}")
+    aside.write_text(json.dumps(facts))
+    aside.replace(marker)
+
+
+def read(marker: Path) -> dict[str, Any]:
+    """Returns what a marker says; nothing without one."""
+    try:
+        return json.loads(marker.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def tail(log: Path) -> list[str]:
+    """Returns the last lines of a log."""
+    try:
+        return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+    except OSError:
+        return []

@@ -1,0 +1,108 @@
+"""Slurm's own commands: what is waiting or running, how things ended, stop these.
+
+A controller that is slow or down is no news about jobs: a question that fails is answered with
+None, and asked again later.
+
+Source: https://slurm.schedmd.com/squeue.html, sacct.html, scancel.html, scontrol.html.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+
+from snakemake_executor_plugin_submitit import queue
+
+ANSWER_S = 60.0
+CHUNK = 200  # Ids of one command.
+DEFAULT_ARRAY = 1001
+
+
+class SlurmError(Exception):
+    """A command failed; the message is Slurm's."""
+
+
+def outside() -> dict[str, str]:
+    """Returns an environment without the variables of a job that this process may be part of."""
+    kept = ("SLURM_CONF",)
+    return {
+        k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))
+    }
+
+
+def ask(*words: str) -> str:
+    """Returns what a command prints.
+
+    Raises:
+        SlurmError: it failed or did not answer in time.
+    """
+    try:
+        done = subprocess.run(
+            words, env=outside(), capture_output=True, text=True, timeout=ANSWER_S, check=False
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise SlurmError(f"{words[0]}: {error}") from error
+    if done.returncode:
+        raise SlurmError(f"{words[0]}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def waiting_or_running() -> dict[str, str]:
+    """Returns the states of this user's jobs, those included that ended a short while ago.
+
+    Raises:
+        SlurmError: squeue failed.
+    """
+    return queue.states(ask("squeue", "-h", "-r", "-t", "all", "--me", "-o", "%i|%T").splitlines())
+
+
+def named(token: str) -> list[str]:
+    """Returns the ids of the jobs of a name, in order.
+
+    Raises:
+        SlurmError: squeue failed.
+    """
+    text = ask("squeue", "-h", "-r", "-t", "all", "--me", "--name", token, "-o", "%i|%T")
+    return sorted(queue.states(text.splitlines()), key=lambda id: int(id.partition("_")[2] or 0))
+
+
+def accounted(ids: Sequence[str]) -> dict[str, str]:
+    """Returns how jobs ended, as far as accounting knows.
+
+    Raises:
+        SlurmError: sacct failed, as it does where there is no accounting.
+    """
+    found: dict[str, str] = {}
+    parents = sorted({id.partition("_")[0] for id in ids})
+    for start in range(0, len(parents), CHUNK):
+        some = ",".join(parents[start : start + CHUNK])
+        text = ask("sacct", "-n", "-X", "-P", "-o", "JobID,State", "-j", some)
+        found |= queue.states(text.splitlines())
+    return {id: found[id] for id in ids if id in found}
+
+
+def cancel(ids: Sequence[str]) -> None:
+    """Cancels jobs.
+
+    Raises:
+        SlurmError: scancel failed.
+    """
+    for start in range(0, len(ids), CHUNK):
+        ask("scancel", *ids[start : start + CHUNK])
+
+
+def has_devices() -> bool:
+    """Tells whether any node has graphics processors; yes, if Slurm cannot be asked."""
+    try:
+        return "gpu" in ask("sinfo", "-h", "-o", "%G")
+    except SlurmError:
+        return True
+
+
+def largest_array() -> int:
+    """Returns how many tasks an array may have."""
+    try:
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config"))
+    except SlurmError:
+        found = None
+    return max(1, int(found[1]) - 1 if found else DEFAULT_ARRAY - 1)

@@ -1,0 +1,124 @@
+"""What has become of a cluster job, from marker, squeue and sacct; which jobs share an array."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from snakemake_executor_plugin_submitit import bucket, queue, runner
+from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+
+GRACE = 60.0
+
+
+@pytest.mark.parametrize(
+    ("marker", "seen", "quiet", "wanted"),
+    [
+        ({"code": 0}, "RUNNING", 0, ("success", "")),
+        ({"code": 0}, "NODE_FAIL", 99, ("success", "")),
+        ({"code": 2}, "COMPLETED", 0, ("failed", "exit status 2")),
+        ({"code": -9}, None, 0, ("failed", "killed (out of memory?)")),
+        ({"code": -11}, None, 0, ("failed", "signal 11")),
+        ({}, "PENDING", 0, ("queued", "")),
+        ({}, "RUNNING", 999, ("running", "")),
+        ({}, "", 999, ("running", "Slurm does not answer")),
+        ({}, "PREEMPTED", 5, ("running", "preempted, and not requeued")),
+        ({}, "NODE_FAIL", 61, ("failed", "its node failed")),
+        ({}, "OUT_OF_MEMORY", 61, ("failed", "out of memory")),
+        ({}, "CANCELLED", 5, ("running", "cancelled")),
+        ({}, "CANCELLED", 61, ("cancelled", "cancelled")),
+        ({}, "COMPLETED", 61, ("failed", "completed, and no marker was written")),
+        ({}, None, 5, ("running", "no longer known to Slurm")),
+        ({}, None, 61, ("lost", "Slurm does not know it, and it left no marker")),
+    ],
+)
+def test_a_marker_is_the_truth_and_without_one_slurm_has_a_grace(marker, seen, quiet, wanted):
+    verdict = queue.judge(marker, seen, quiet, GRACE)
+    assert (verdict.state, verdict.reason) == wanted
+    assert verdict.over == (wanted[0] not in ("queued", "running"))
+
+
+def test_names_of_waiting_tasks_stand_for_all_of_them():
+    assert queue.expand("12") == ["12"]
+    assert queue.expand("12_3") == ["12_3"]
+    assert queue.expand("12_[3-5,7%2]") == ["12_3", "12_4", "12_5", "12_7"]
+    assert queue.expand("12_[0-6:3]") == ["12_0", "12_3", "12_6"]
+    lines = ["12_[1-2]|PENDING", "9|CANCELLED by 0", "9.batch|FAILED", "", "8|RUNNING+"]
+    wanted = {"12_1": "PENDING", "12_2": "PENDING", "9": "CANCELLED", "8": "RUNNING"}
+    assert queue.states(lines) == wanted
+
+
+DEFAULTS = {"minutes": 60, "partition": "main", "account": "", "qos": "", "gres": ""}
+
+
+def test_what_runs_out_of_memory_asks_for_more_the_next_time():
+    asked = [bucket.ask(2, {"mem_mb": 1000}, DEFAULTS, ooms).memory_mb for ooms in range(3)]
+    assert asked == [1000, 1500, 2250]
+
+
+def test_a_rule_says_more_than_the_defaults_and_an_allocation_holds_several():
+    ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "slurm_partition": "gpu"}, DEFAULTS, 0)
+    assert (ask.partition, ask.account, ask.minutes) == ("gpu", None, 60)
+    wanted = {"time": 60, "cpus_per_task": 8, "mem": "2000MB", "gpus_per_node": 4}
+    assert ask.parameters(4, share_gpus=False) == wanted | {"partition": "gpu"}
+    assert ask.parameters(4, share_gpus=True)["gpus_per_node"] == 1
+
+
+def test_jobs_that_ask_for_the_same_stay_together_in_order():
+    one, two = (bucket.ask(n, {}, DEFAULTS, 0) for n in (1, 2))
+    assert bucket.grouped([(one, "a"), (two, "b"), (one, "c")]) == {one: ["a", "c"], two: ["b"]}
+    assert list(bucket.pieces("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]
+
+
+def entry(index: int = 0, **changes) -> Entry:
+    facts = {"key": "k", "token": "t", "index": index, "slot": 0, "rule": "train", "name": "n",
+             "outputs": ["o"], "attempt": 1, "submitted": 1.0}  # fmt: skip
+    return Entry(**facts | changes)
+
+
+def test_a_ledger_is_read_back_as_it_was_written(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    ledger.intend([entry(0), entry(1, key="other")])
+    assert [each.id for each in Ledger(tmp_path).open()] == ["", ""]
+    ledger.submitted("t", ["7_0", "7_1"])
+    ledger.end(ledger.entries[0], "failed", "exit status 1")
+    found = Ledger(tmp_path)
+    assert found.entries == ledger.entries
+    assert [(each.id, each.open) for each in found.entries] == [("7_0", False), ("7_1", True)]
+    assert found.newest("k").reason == "exit status 1" and found.newest("nothing") is None
+
+
+def test_a_line_that_a_kill_cut_off_costs_nothing_else(tmp_path: Path):
+    ledger = Ledger(tmp_path)
+    ledger.intend([entry()])
+    ledger.file.close()
+    with ledger.path.open("a") as file:
+        file.write('{"event": "subm')
+    again = Ledger(tmp_path)
+    assert len(again.open()) == 1
+    again.submitted("t", ["7"])
+    assert [each.id for each in Ledger(tmp_path).entries] == ["7"]
+
+
+def test_only_one_process_writes_a_ledger(tmp_path: Path):
+    one, two = Ledger(tmp_path), Ledger(tmp_path)
+    one.intend([entry()])
+    with pytest.raises(BlockingIOError):
+        two.intend([entry()])
+
+
+def test_a_job_runs_what_has_not_succeeded_and_says_how_each_command_ended(tmp_path: Path):
+    tasks = [
+        runner.Task(command, str(tmp_path / f"{n}.json"), str(tmp_path / f"{n}.log"), {"WORD": "w"})
+        for n, command in enumerate(["echo $WORD >> made", "echo no; exit 3"])
+    ]
+    job, before = runner.Job(tasks, str(tmp_path), 10.0), signal.getsignal(signal.SIGTERM)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"1 of 2 commands failed: \[3\]"):
+            job()
+    signal.signal(signal.SIGTERM, before)
+    assert (tmp_path / "made").read_text() == "w\n", "what has succeeded is not repeated"
+    codes = [json.loads((tmp_path / f"{n}.json").read_text())["code"] for n in (0, 1)]
+    assert codes == [0, 3]
+    assert runner.read(tmp_path / "1.json")["log"][-1] == "no"
+    assert runner.read(tmp_path / "none.json") == {}
