@@ -35,6 +35,8 @@ OWNERS = {
     "snakemake": {"launch/flow.py"},
     "av": {"launch/video.py"},
     "submitit": {"launch/executor"},
+    "snakemake_interface_executor_plugins": {"launch/executor"},
+    "snakemake_executor_plugin_submitit": {"launch/executor"},
     "torch": {"agents"},
 }
 HEAVY = {"mlflow", "snakemake", "pandas", "matplotlib", "seaborn", "rliable", "scipy", "submitit"}
