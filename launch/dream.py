@@ -150,7 +150,7 @@ def written(
     paths += [folder / name for name in ("dream.mp4", "dream.gif")]
     title, channels = heading(found), media.channels(found.run.view)
     # The last row is the moment at which the dream begins, and its first image.
-    seen = batch["image"][:, -CONTEXT - 1 : -1]
+    seen = batch["image"][:, -CONTEXT:-1]
     pictures = list(media.dream(seen, dreamed, channels, actions(found.run), title))
     try:
         media.write_mp4(paths[0], media.open_loop(report, channels, title))
