@@ -110,9 +110,9 @@ def test_a_dreamer_killed_at_any_moment_equals_one_never_interrupted(
     more += ["--set", *sets]
     assert start(command(agent, "catch", whole, *more), tmp_path).wait() == 0
     words, moments = command(agent, "catch", killed, *more), random.Random(f"{agent} {sets}")
-    for reached in sorted(moments.sample(range(frames // 4, 9 * frames // 10), 2)):
+    for share in (moments.uniform(0.25, 0.45), moments.uniform(0.5, 0.7)):
         process = start(words, tmp_path)
-        while process.poll() is None and saved(killed) < reached:
+        while process.poll() is None and saved(killed) < share * frames:
             time.sleep(0.02)
         time.sleep(moments.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
