@@ -93,7 +93,8 @@ def test_a_kill_around_the_submission_itself_loses_and_doubles_nothing(
     with slurm.on_path(small.folder / "bin", scripts, small.environment) as env:
         code, _ = small.call(*BASE, "--config", "count=5", PATH=env["PATH"])
     assert code == -signal.SIGKILL
-    code, said = small.call(*BASE, "--config", "count=5")
+    # Killed right after sbatch, submitit could not say what its jobs are to do: they fail unbegun.
+    code, said = small.call(*BASE, "--retries", "1", "--config", "count=5")
     assert code == 0, said
     assert starts(small) == dict.fromkeys(map(str, range(5)), 1)
 
@@ -144,12 +145,13 @@ def test_scancel_means_stop(accounting: bool, tmp_path: Path) -> None:
         pytest.skip(f"no {', '.join(gone)} here: {HOW}")
     (tmp_path / "site").mkdir()
     (tmp_path / "site/Snakefile").write_text(SNAKEFILE)
-    with slurm.Cluster(tmp_path / "slurm", accounting=accounting, age_s=2) as cluster:
+    # With accounting, squeue may have forgotten the job by the time that somebody asks.
+    age_s = 2 if accounting else 300
+    with slurm.Cluster(tmp_path / "slurm", accounting=accounting, age_s=age_s) as cluster:
         site = Site(tmp_path / "site", cluster)
         main = site.start(*BASE, "--retries", "3", "--config", "count=1", "seconds=60")
         slurm.wait((site.folder / "starts.txt").exists, "the job")
         cluster.run("scancel", submissions(site)[0][0])
         said, _ = main.communicate(timeout=120)
-    assert main.returncode == 1, said
-    assert starts(site) == {"0": 1} or not accounting
-    assert ("cancelled" in said) == accounting, said
+    assert main.returncode == 1 and "cancelled" in said, said
+    assert starts(site) == {"0": 1}
