@@ -200,7 +200,7 @@ class Agent(world.WorldAgent):
     def exploration(self) -> float:
         """Returns the probability of a random action in training, as of now."""
         c = self.config
-        return epsilon.now(
+        return epsilon.scheduled(
             c.epsilon_schedule, c.epsilon, c.epsilon_least, c.epsilon_span, self.updates
         )
 
@@ -208,7 +208,9 @@ class Agent(world.WorldAgent):
         """Returns what a nat of the policy's entropy is worth, as of now."""
         c = self.config
         schedule = "linear" if c.entropy_span else "constant"
-        return epsilon.now(schedule, c.entropy_scale, 0.0, c.entropy_span or 1.0, self.updates)
+        return epsilon.scheduled(
+            schedule, c.entropy_scale, 0.0, c.entropy_span or 1.0, self.updates
+        )
 
     def report(self, batch: base.Rows, rng: np.random.Generator) -> base.Tree:
         """Returns what was seen beside what the model makes of it."""

@@ -19,7 +19,7 @@ import torch
 from gymnasium import spaces
 
 import agents
-from benchmarks import rounds
+from benchmarks import batches, rounds
 from suites.game import image_shape
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
@@ -74,37 +74,22 @@ def updater(name: str, block: str, precision: str, graphs: bool, updates: int) -
     space = spaces.Dict({"image": spaces.Box(0, 255, image_shape(config.view), np.uint8)})
     agent = agents.load(name).Agent(space, spaces.Discrete(ACTIONS), config, 0, "cuda")
     agent.recorded.graphs = graphs
-    batches = [made_up(agent, config, seed) for seed in (0, 1)]
+    two = [pinned(agent, batches.made_up(config, ACTIONS, seed)) for seed in (0, 1)]
 
     def work() -> int:
         for update in range(updates):
-            agent.train((), batches[update % 2], 0.5)
+            agent.train((), two[update % 2], 0.5)
         torch.cuda.synchronize()
         return updates
 
     return work
 
 
-def made_up(agent: Any, config: Any, seed: int) -> dict[str, np.ndarray]:
-    """Returns a batch of noise in arrays of the agent's."""
-    t, rng = config.training, np.random.default_rng(seed)
-    context = getattr(t, "context", 0)
-    shape = (t.batch, t.length + context)
-    batch = {
-        "image": rng.integers(0, 256, (*shape, *image_shape(config.view)), np.uint8),
-        "reward": rng.normal(size=shape).astype(np.float32),
-        "is_first": rng.random(shape) < 0.01,
-        "is_last": rng.random(shape) < 0.01,
-        "is_terminal": rng.random(shape) < 0.005,
-        "action": rng.integers(0, ACTIONS, shape),
-        "previous_action": rng.integers(0, ACTIONS, shape),
-    }
-    if context:
-        batch["deter"] = np.zeros((t.batch, context, config.deter), np.float32)
-        batch["stoch"] = np.zeros((t.batch, context, config.latents), np.uint8)
-    held = {key: agent.buffer(array.shape, array.dtype) for key, array in batch.items()}
-    for key, array in batch.items():
-        held[key][:] = array
+def pinned(agent: Any, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns a batch in arrays of the agent's."""
+    held = {name: agent.buffer(array.shape, array.dtype) for name, array in batch.items()}
+    for name, array in batch.items():
+        held[name][:] = array
     return held
 
 

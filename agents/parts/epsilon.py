@@ -10,7 +10,7 @@ import numpy as np
 Schedule = Literal["constant", "linear", "halving"]
 
 
-def now(schedule: Schedule, start: float, least: float, span: float, updates: int) -> float:
+def scheduled(schedule: Schedule, start: float, least: float, span: float, updates: int) -> float:
     """Returns a number that falls as training goes on: here, the probability of a random action.
 
     Args:

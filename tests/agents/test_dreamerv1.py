@@ -166,7 +166,7 @@ def test_exploration_falls_with_updates_and_is_saved():
     other = small(epsilon_span=8.0, seed=5)
     other.load(agent.save())
     assert other.exploration() == pytest.approx(0.1)
-    assert [epsilon.now("halving", 0.4, 0.1, 8.0, u) for u in (0, 8, 24)] == [0.4, 0.2, 0.1]
+    assert [epsilon.scheduled("halving", 0.4, 0.1, 8.0, u) for u in (0, 8, 24)] == [0.4, 0.2, 0.1]
 
 
 def test_a_bonus_keeps_the_policy_open_until_it_has_fallen_to_nothing():

@@ -191,7 +191,7 @@ def slow_critic(v):
 def epsilon_v1(v):
     config = agents.configure("dreamerv1", "none", [])
     for updates, wanted in v["rows"]:
-        found = epsilon.now(
+        found = epsilon.scheduled(
             config.epsilon_schedule, config.epsilon, config.epsilon_least, config.epsilon_span,
             updates,
         )  # fmt: skip

@@ -121,7 +121,6 @@ class Cluster:
             "cpus": cpus, "array": array, "age": age_s,
         }  # fmt: skip
         self.stack = ExitStack()
-        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         """Starts all daemons and waits until both nodes are idle."""
@@ -135,7 +134,7 @@ class Cluster:
             self.daemon("slurmctld", "-D", "-c")
             wait(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld")
             for name in ("n1", "n2"):
-                self.start_node(name)
+                self.daemon("slurmd", "-D", "-N", name)
             wait(
                 lambda: self.ask("sinfo", "-h", "-N", "-o", "%t").split().count("idle") >= 4,
                 "nodes",
@@ -190,10 +189,6 @@ class Cluster:
         """Returns the clusters that the accounting daemon knows, after naming this one."""
         self.ask("sacctmgr", "-i", "add", "cluster", "reverie")
         return self.ask("sacctmgr", "-n", "-P", "show", "cluster", "format=cluster")
-
-    def start_node(self, name: str) -> None:
-        """Starts the daemon of a node."""
-        self.nodes[name] = self.daemon("slurmd", "-D", "-N", name)
 
     def daemon(self, *words: str) -> subprocess.Popen[bytes]:
         """Starts a program that is stopped with the cluster."""

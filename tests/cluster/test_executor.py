@@ -110,7 +110,7 @@ def test_an_sbatch_that_fails_is_called_again(small: Site) -> None:
     assert starts(small) == dict.fromkeys(map(str, range(4)), 1)
 
 
-def test_ctrl_c_cancels_or_with_detach_leaves_running(small: Site) -> None:
+def test_ctrl_c_with_detach_leaves_jobs_to_the_next_call(small: Site) -> None:
     words = ("--config", "count=3", "seconds=8")
     main = small.start(*BASE, "--submitit-detach", *words)
     slurm.wait((small.folder / "starts.txt").exists, "the first job")

@@ -68,7 +68,12 @@ def kill(cluster: slurm.Cluster, job: str) -> None:
     cluster.kill("launch.cli run ppo.*pong")
 
 
-@pytest.mark.parametrize("harm", [requeue, preempt, kill], ids=lambda harm: harm.__name__)
+def warn(cluster: slurm.Cluster, job: str) -> None:
+    """Sends what Slurm sends before the time is over."""
+    cluster.run("scancel", "--signal=USR2", job)
+
+
+@pytest.mark.parametrize("harm", [requeue, preempt, kill, warn], ids=lambda harm: harm.__name__)
 def test_a_run_that_is_harmed_ends_as_if_nothing_had_happened(
     site: Site, undisturbed: Site, harm: Harm
 ) -> None:

@@ -228,7 +228,7 @@ def test_the_schedule_of_the_policy_runs_halves_by_its_span():
     ]
     wanted = [float(calls[f"{i}/expl_amount"]) for i in range(len(steps))]
     span = (steps[1] - steps[0]) / np.log2(wanted[0] / wanted[1])
-    found = [epsilon.now("halving", wanted[0], 0.0, span, step) for step in steps]
+    found = [epsilon.scheduled("halving", wanted[0], 0.0, span, step) for step in steps]
     golden.close(found, wanted)
 
 

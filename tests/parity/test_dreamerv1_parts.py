@@ -100,7 +100,7 @@ def expl_schedule_amount_decay_min_step_result():
     for row in misc["expl_schedule_amount_decay_min_step_result"]:
         start, span, least, step, wanted = map(float, row)
         kind = "halving" if span else "constant"
-        golden.close(epsilon.now(kind, start, least, span or 1.0, int(step)), wanted)
+        golden.close(epsilon.scheduled(kind, start, least, span or 1.0, int(step)), wanted)
 
 
 def tanh_normal():

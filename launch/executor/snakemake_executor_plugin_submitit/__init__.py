@@ -103,7 +103,7 @@ class Executor(RemoteExecutor):
         self.ledger = Ledger(self.folder)
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
         self.silent = False  # Whether Slurm has not answered the last time.
-        self.accounts = True  # Whether sacct has ever answered.
+        self.accounts = True  # Whether sacct has answered so far.
         self.largest = min(slurm.largest_array(), self.settings.array_limit)
         self.devices = slurm.has_devices()
         self.next_seconds_between_status_checks = self.settings.interval_s
@@ -157,22 +157,19 @@ class Executor(RemoteExecutor):
         return bucket.ask(job.threads, resources, vars(self.settings), ooms)
 
     def submit(self, ask: bucket.Ask, packs: list[list[JobExecutorInterface]]) -> None:
-        """Submits one array, or reports every job of it as failed."""
+        """Submits one array, however long Slurm takes to accept it."""
         token = f"reverie-{uuid.uuid4().hex[:12]}"
-        entries = [
-            self.entry(job, token, index, slot, ask)
-            for index, pack in enumerate(packs)
-            for slot, job in enumerate(pack)
-        ]
-        self.ledger.intend(entries)
-        tasks = [
-            [self.task(job, entry) for job, entry in zip(pack, of(entries, index), strict=True)]
-            for index, pack in enumerate(packs)
-        ]
-        ids = self.patiently(self.send, token, ask, tasks)
-        self.ledger.submitted(token, ids)
         jobs = [job for pack in packs for job in pack]
-        for job, entry in zip(jobs, self.ledger.of_token(token), strict=True):
+        places = [(index, slot) for index, pack in enumerate(packs) for slot in range(len(pack))]
+        self.ledger.intend(
+            self.entry(job, token, *place, ask) for job, place in zip(jobs, places, strict=True)
+        )
+        entries = self.ledger.of_token(token)
+        tasks: list[list[runner.Task]] = [[] for _ in packs]
+        for job, entry in zip(jobs, entries, strict=True):
+            tasks[entry.index].append(self.task(job, entry))
+        self.ledger.submitted(token, self.patiently(self.send, token, ask, tasks))
+        for job, entry in zip(jobs, entries, strict=True):
             self.report_job_submission(SubmittedJobInfo(job, entry.id, {"entry": entry}))
 
     def send(self, token: str, ask: bucket.Ask, tasks: list[list[runner.Task]]) -> list[str]:
@@ -196,17 +193,12 @@ class Executor(RemoteExecutor):
             setup=setup, additional_parameters=extra, wckey=None, use_srun=not s.no_srun,
             stderr_to_stdout=True, **ask.parameters(count, share_gpus=count > 1),
         )  # fmt: skip
-        held = os.environ.copy()
-        os.environ.clear()
-        os.environ.update(slurm.outside() if "SLURM_JOB_ID" in held else held)
+        jobs = [runner.Job(each, str(Path.cwd()), float(s.delay_s)) for each in tasks]
         try:
-            jobs = [runner.Job(each, str(Path.cwd()), float(s.delay_s)) for each in tasks]
-            return [str(job.job_id) for job in executor.submit_array(jobs)]
+            with slurm.unnested():
+                return [str(job.job_id) for job in executor.submit_array(jobs)]
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise slurm.SlurmError(f"sbatch: {error}") from error
-        finally:
-            os.environ.clear()
-            os.environ.update(held)
 
     def entry(
         self, job: JobExecutorInterface, token: str, index: int, slot: int, ask: bucket.Ask
@@ -232,7 +224,7 @@ class Executor(RemoteExecutor):
             try:
                 return str(job.shellcmd)
             except Exception:
-                pass
+                pass  # A name that only the Snakefile knows: Snakemake itself must run it.
         return self.format_job_exec(job)
 
     def get_job_args(self, job: JobExecutorInterface) -> str:
@@ -334,11 +326,6 @@ class Executor(RemoteExecutor):
     def say(self, text: str) -> None:
         """Tells the user something."""
         print(f"reverie: {text}", file=sys.stderr, flush=True)
-
-
-def of(entries: Sequence[Entry], index: int) -> list[Entry]:
-    """Returns the entries of an array's task."""
-    return [entry for entry in entries if entry.index == index]
 
 
 def key_of(job: JobExecutorInterface) -> str:

@@ -1,15 +1,15 @@
 """Slurm's own commands: what is waiting or running, how things ended, stop these.
 
-A controller that is slow or down is no news about jobs: a question that fails is answered with
-None, and asked again later.
+A controller that is slow or down is no news about jobs: what fails raises, and is asked again.
 
 Source: https://slurm.schedmd.com/squeue.html, sacct.html, scancel.html, scontrol.html.
 """
 
+import contextlib
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from snakemake_executor_plugin_submitit import queue
 
@@ -28,6 +28,21 @@ def outside() -> dict[str, str]:
     return {
         k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))
     }
+
+
+@contextlib.contextmanager
+def unnested() -> Iterator[None]:
+    """Hides that this process is itself part of a job, from which a submission would inherit."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    held = dict(os.environ)
+    for name in held.keys() - outside().keys():
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(held)
 
 
 def ask(*words: str) -> str:
