@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
     for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
+    for add in (_status, _attach, _cancel):
+        add(verbs)
     return top
 
 
@@ -356,6 +358,63 @@ def export(args: argparse.Namespace) -> None:
     from launch import export as exporting
 
     print(exporting.tensorboard(args.run, args.out))
+
+
+def _status(verbs: Verbs) -> None:
+    sub = _verb(
+        verbs, status, "status", "show how far every run of a sweep is, on Slurm or here",
+        "Reads what runs and the sweep left in this folder, and asks Slurm once.\n\n"
+        "  reverie status                what was handed to Slurm, or has run here\n"
+        "  reverie status atari100k --agents dreamerv3,ppo",
+    )  # fmt: skip
+    sub.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite")
+    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
+
+
+def status(args: argparse.Namespace) -> None:
+    """Shows a sweep."""
+    from launch import status as showing
+
+    print(showing.main(args.suites, args.agents, Path.cwd(), _complain))
+
+
+def _attach(verbs: Verbs) -> None:
+    _verb(
+        verbs, attach, "attach", "go on with the sweep that was handed to Slurm last",
+        "While its main process lives, its table is shown again and again; after that was killed\n"
+        "or logged out, the same command is given again: it takes up what is queued or running.",
+    )  # fmt: skip
+
+
+def attach(args: argparse.Namespace) -> int:
+    """Attaches to a sweep."""
+    from launch import status as showing
+
+    return showing.attach(Path.cwd(), sys.stdout)
+
+
+def _cancel(verbs: Verbs) -> None:
+    sub = _verb(
+        verbs, cancel, "cancel", "cancel jobs of this folder's sweeps on Slurm",
+        "Runs save, leave, and go on from there when the sweep is started again.\n\n"
+        "  reverie cancel ppo/pong/0     one run\n"
+        "  reverie cancel --all          everything that is queued or running",
+    )  # fmt: skip
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("runs", nargs="*", default=[], metavar="RUN", help="agent/game/seed")
+    which.add_argument("--all", action="store_true", help="all of them")
+
+
+def cancel(args: argparse.Namespace) -> None:
+    """Cancels jobs."""
+    from launch import status as showing
+
+    found = showing.cancel(args.runs, Path.cwd())
+    print("\n".join(found) or "nothing is queued or running")
+
+
+def _complain(text: str) -> None:
+    print(f"reverie: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ def _hash_in(path: Path) -> str | None:
         return str(json.loads(path.read_bytes())["hash"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "unreadable"
 
 

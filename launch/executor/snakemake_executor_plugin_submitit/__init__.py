@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -107,6 +108,13 @@ class Executor(RemoteExecutor):
         self.largest = min(slurm.largest_array(), self.settings.array_limit)
         self.devices = slurm.has_devices()
         self.next_seconds_between_status_checks = self.settings.interval_s
+        try:
+            self.ledger.begin(sys.argv)
+        except BlockingIOError:
+            raise WorkflowError(
+                f"{self.ledger.path}: another process hands jobs over from here; wait for it, or "
+                "give this one a --submitit-folder of its own"
+            ) from None
         self.recover()
 
     def recover(self) -> None:

@@ -1,8 +1,9 @@
 """What was handed to the cluster, and how it ended: one line each, written before it is believed.
 
-The lines of a submission are an intent (with a token that is the name of the job in Slurm), then
-the ids that Slurm gave. A main process that is killed in between leaves an intent without ids; the
-next one asks Slurm for a job of that name. So nothing is started twice, whenever the process dies.
+A main process begins with the command that it was called with. The lines of a submission are an
+intent (with a token that is the name of the job in Slurm), then the ids that Slurm gave. A main
+process that is killed in between leaves an intent without ids; the next one asks Slurm for a job of
+that name. So nothing is started twice, whenever the process dies.
 
 Only the main process of a workflow writes; anybody may read.
 """
@@ -51,6 +52,7 @@ class Ledger:
         """Reads what there is."""
         self.folder, self.path = folder, folder / "ledger.jsonl"
         self.entries: list[Entry] = []
+        self.command: list[str] = []  # The last main process's.
         self.file: IO[str] | None = None
         for line in self.lines():
             self.apply(line)
@@ -69,7 +71,9 @@ class Ledger:
 
     def apply(self, line: dict[str, Any]) -> None:
         """Takes a line into the entries."""
-        if line["event"] == "intent":
+        if line["event"] == "began":
+            self.command = line["command"]
+        elif line["event"] == "intent":
             self.entries += [Entry(**each) for each in line["entries"]]
         elif line["event"] == "submitted":
             for entry in self.of_token(line["token"]):
@@ -92,7 +96,26 @@ class Ledger:
         """Returns what has not ended."""
         return [entry for entry in self.entries if entry.open]
 
+    def busy(self) -> bool:
+        """Tells whether a main process is writing."""
+        try:
+            with self.path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
     # Writing
+
+    def begin(self, command: list[str]) -> None:
+        """Writes down who writes from here on.
+
+        Raises:
+            BlockingIOError: another main process does.
+        """
+        self.write({"event": "began", "command": command})
 
     def intend(self, entries: Iterable[Entry]) -> None:
         """Writes down what is about to be submitted."""
