@@ -38,7 +38,7 @@ class Site:
         """Starts Snakemake as a user would."""
         quick = ("--submitit-interval-s", "2", "--submitit-grace-s", "15")
         return subprocess.Popen(
-            ["snakemake", *words, *quick], cwd=self.folder, env=self.environment | more, text=True,
+            ["snakemake", *quick, *words], cwd=self.folder, env=self.environment | more, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 

@@ -73,7 +73,20 @@ def warn(cluster: slurm.Cluster, job: str) -> None:
     cluster.run("scancel", "--signal=USR2", job)
 
 
-@pytest.mark.parametrize("harm", [requeue, preempt, kill, warn], ids=lambda harm: harm.__name__)
+def down(cluster: slurm.Cluster, job: str) -> None:
+    """Takes the job's node away from the controller, and gives it back once the job has left."""
+    node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
+    cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    slurm.wait(
+        lambda: cluster.run("squeue", "-h", "-j", job, "-o", "%T").strip() != "RUNNING", "a requeue"
+    )
+    cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")  # If it is not back yet.
+
+
+HARMS = (requeue, preempt, kill, warn, down)
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
 def test_a_run_that_is_harmed_ends_as_if_nothing_had_happened(
     site: Site, undisturbed: Site, harm: Harm
 ) -> None:

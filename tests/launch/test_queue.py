@@ -59,9 +59,8 @@ def test_what_runs_out_of_memory_asks_for_more_the_next_time():
 def test_a_rule_says_more_than_the_defaults_and_an_allocation_holds_several():
     ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "slurm_partition": "gpu"}, DEFAULTS, 0)
     assert (ask.partition, ask.account, ask.minutes) == ("gpu", None, 60)
-    wanted = {"time": 60, "cpus_per_task": 8, "mem": "2000MB", "gpus_per_node": 4}
-    assert ask.parameters(4, share_gpus=False) == wanted | {"partition": "gpu"}
-    assert ask.parameters(4, share_gpus=True)["gpus_per_node"] == 1
+    wanted = {"time": 60, "cpus_per_task": 8, "mem": "2000MB", "gpus_per_node": 1}
+    assert ask.parameters(4, "gpus-per-node") == wanted | {"partition": "gpu"}
 
 
 def test_jobs_that_ask_for_the_same_stay_together_in_order():
@@ -122,3 +121,26 @@ def test_a_job_runs_what_has_not_succeeded_and_says_how_each_command_ended(tmp_p
     assert codes == [0, 3]
     assert runner.read(tmp_path / "1.json")["log"][-1] == "no"
     assert runner.read(tmp_path / "none.json") == {}
+
+
+def test_commands_get_cores_of_their_own_only_where_slurm_gave_the_job_its_own() -> None:
+    bound = {"SLURM_CPUS_PER_TASK": "4"}
+    assert runner.shares([0, 1, 4, 5], 2, bound) == [[0, 1], [4, 5]]
+    assert runner.shares([0, 1, 4, 5], 4, bound) == [[0], [1], [4], [5]]
+    assert runner.shares([0, 1, 4, 5], 3, bound) == [[0, 1, 4, 5]] * 3, "no equal parts"
+    assert runner.shares([*range(64)], 2, bound) == [[*range(64)]] * 2, "the whole node is seen"
+    assert runner.shares([0, 1], 2, {}) == [[0, 1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "asked"),
+    [
+        ("gpus-per-node", {"gpus_per_node": 2, "gres": "lustre:1"}),
+        ("gres", {"gres": "lustre:1,gpu:2"}),
+    ],
+)
+def test_devices_are_asked_for_as_the_site_wants(flag: bucket.GpuFlag, asked: dict) -> None:
+    ask = bucket.ask(1, {"gpu": 2, "gres": "lustre:1", "mem_mb": 100}, {"minutes": 5}, 0)
+    found = ask.parameters(3, flag)
+    assert {name: found[name] for name in ("gpus_per_node", "gres") if name in found} == asked
+    assert found["cpus_per_task"] == 3 and found["mem"] == "300MB"

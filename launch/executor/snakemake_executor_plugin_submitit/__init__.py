@@ -37,6 +37,8 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed call is repeated;
 LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
+BOOKS_S = 60.0  # Between two questions to accounting;
+NO_BOOKS_S = 600.0  # and where it does not answer.
 TIMEOUTS = 100_000  # How often a job may run out of time and go on: as often as it needs.
 
 
@@ -58,6 +60,10 @@ class ExecutorSettings(ExecutorSettingsBase):
     qos: str = field(default="", metadata=about("quality of service of jobs that name none"))
     constraint: str = field(default="", metadata=about("constraint of jobs that name none"))
     gres: str = field(default="", metadata=about("generic resources of jobs that name none"))
+    gpu_flag: str = field(
+        default="gpus-per-node",
+        metadata=about("how the site is asked for devices: gpus-per-node or gres"),
+    )
     minutes: int = field(default=1440, metadata=about("time limit of jobs that name no runtime"))
     pack: int = field(default=1, metadata=about("jobs that run side by side in one allocation"))
     array_limit: int = field(
@@ -100,11 +106,14 @@ class Executor(RemoteExecutor):
     def __post_init__(self) -> None:
         """Reads the ledger and finds what a killed process handed over."""
         self.settings: ExecutorSettings = self.workflow.executor_settings
+        check(self.settings)
         self.folder = Path(self.settings.folder).absolute()
         self.ledger = Ledger(self.folder)
+        self.tried: set[str] = set()  # Submissions for which sbatch was called.
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
         self.silent = False  # Whether Slurm has not answered the last time.
-        self.accounts = True  # Whether sacct has answered so far.
+        self.booked: dict[str, str] = {}  # What accounting has said, by id,
+        self.next_books = 0.0  # and when it may be asked again.
         self.largest = min(slurm.largest_array(), self.settings.array_limit)
         self.devices = slurm.has_devices()
         self.next_seconds_between_status_checks = self.settings.interval_s
@@ -138,7 +147,7 @@ class Executor(RemoteExecutor):
             if not self.adopt(job):
                 asked.append((self.ask(job), job))
         for ask, members in bucket.grouped(asked).items():
-            packs = list(bucket.pieces(members, max(1, self.settings.pack)))
+            packs = list(bucket.pieces(members, self.settings.pack))
             for some in bucket.pieces(packs, self.largest):
                 self.submit(ask, some)
 
@@ -189,8 +198,9 @@ class Executor(RemoteExecutor):
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        if ids := slurm.named(token):  # An answer that was lost on its way.
-            return ids
+        if token in self.tried and (ids := slurm.named(token)):
+            return ids  # The answer to an earlier call was lost on its way.
+        self.tried.add(token)
         s, count = self.settings, max(map(len, tasks))
         executor = submitit.SlurmExecutor(self.folder / "jobs" / token, max_num_timeout=TIMEOUTS)
         extra = {"requeue": True} if not s.no_requeue else {"no-requeue": True}
@@ -199,7 +209,7 @@ class Executor(RemoteExecutor):
         executor.update_parameters(
             job_name=token, signal_delay_s=s.delay_s, array_parallelism=s.array_parallelism,
             setup=setup, additional_parameters=extra, wckey=None, use_srun=not s.no_srun,
-            stderr_to_stdout=True, **ask.parameters(count, share_gpus=count > 1),
+            stderr_to_stdout=True, **ask.parameters(count, s.gpu_flag),
         )  # fmt: skip
         jobs = [runner.Job(each, str(Path.cwd()), float(s.delay_s)) for each in tasks]
         try:
@@ -256,18 +266,26 @@ class Executor(RemoteExecutor):
         asked = [info.external_jobid for info in active_jobs if not markers[id(info)]]
         seen = await asyncio.to_thread(self.look, asked)
         for info in active_jobs:
-            entry, marker = info.aux["entry"], markers[id(info)]
             state = seen.get(info.external_jobid, "" if self.silent else None)
-            verdict = queue.judge(
-                marker, state, self.quiet_for(entry, state), self.settings.grace_s
-            )
-            if not verdict.over:
+            try:
+                over = self.settle(info, markers[id(info)], state)
+            except OSError as error:  # A full disk, say: the ledger comes before the report.
+                self.say(f"{error}; looking again later")
+                over = False
+            if not over:
                 yield info
-            elif verdict.state == "success":
-                self.ledger.end(entry, "success")
-                self.report_job_success(info)
-            else:
-                self.fail(info, verdict, marker.get("log", []))
+
+    def settle(self, info: SubmittedJobInfo, marker: dict[str, Any], state: str | None) -> bool:
+        """Reports a job if it has ended; tells whether it has."""
+        entry = info.aux["entry"]
+        quiet_s = self.quiet_for(entry, state)
+        verdict = queue.judge(marker, state, quiet_s, self.settings.grace_s)
+        if verdict.state == "success":
+            self.ledger.end(entry, "success")
+            self.report_job_success(info)
+        elif verdict.over:
+            self.fail(info, verdict, marker.get("log", []))
+        return verdict.over
 
     def fail(self, info: SubmittedJobInfo, verdict: queue.Verdict, log: Sequence[str]) -> None:
         """Reports a job that has failed; what somebody cancelled is not tried again."""
@@ -292,12 +310,19 @@ class Executor(RemoteExecutor):
                 self.say(f"{error}; jobs go on, and will be asked about again")
             self.silent = True
             return {}
-        if self.accounts and (gone := [each for each in ids if each not in seen]):
-            try:
-                seen |= slurm.accounted(gone)
-            except slurm.SlurmError:
-                self.accounts = False
-        return seen
+        gone = [each for each in ids if each not in seen]
+        if gone and time.monotonic() >= self.next_books:
+            self.open_books(gone)
+        return self.booked | seen
+
+    def open_books(self, ids: Sequence[str]) -> None:
+        """Asks accounting; that is slow for it, so it is done seldom."""
+        try:
+            self.booked |= slurm.accounted(ids)
+            pause = BOOKS_S
+        except slurm.SlurmError:
+            pause = NO_BOOKS_S
+        self.next_books = time.monotonic() + pause
 
     def quiet_for(self, entry: Entry, state: str | None) -> float:
         """Returns for how long Slurm has called a job ended or unknown."""
@@ -334,6 +359,21 @@ class Executor(RemoteExecutor):
     def say(self, text: str) -> None:
         """Tells the user something."""
         print(f"reverie: {text}", file=sys.stderr, flush=True)
+
+
+def check(settings: ExecutorSettings) -> None:
+    """Refuses values that Slurm would not understand.
+
+    Raises:
+        WorkflowError: there is one.
+    """
+    if settings.gpu_flag not in bucket.GPU_FLAGS:
+        allowed = ", ".join(bucket.GPU_FLAGS)
+        raise WorkflowError(f"--submitit-gpu-flag: saw {settings.gpu_flag!r}; allowed: {allowed}")
+    for name in ("minutes", "pack", "array_limit", "array_parallelism", "interval_s"):
+        if (seen := getattr(settings, name)) < 1:
+            words = name.replace("_", "-")
+            raise WorkflowError(f"--submitit-{words}: saw {seen}; it must be at least 1")
 
 
 def key_of(job: JobExecutorInterface) -> str:

@@ -5,11 +5,13 @@ Jobs that ask for the same can be tasks of one array; `pack` of them run side by
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 MEMORY_GROWTH = 1.5  # With every attempt that ran out of memory.
 
 T = TypeVar("T")
+GpuFlag = Literal["gpus-per-node", "gres"]
+GPU_FLAGS: tuple[str, ...] = get_args(GpuFlag)
 
 
 @dataclass(frozen=True)
@@ -27,24 +29,24 @@ class Ask:
     gres: str | None
     extra: str | None
 
-    def parameters(self, count: int, share_gpus: bool) -> dict[str, Any]:
+    def parameters(self, count: int, gpu_flag: GpuFlag) -> dict[str, Any]:
         """Returns submitit's parameters for some such jobs in one allocation.
 
         Args:
-            count: how many.
-            share_gpus: whether they share the devices of one of them.
+            count: how many; they share the devices that one of them asks for.
+            gpu_flag: how the site wants to be asked for devices.
         """
-        gpus = self.gpus if share_gpus else self.gpus * count
+        by_gres = f"gpu:{self.gpus}" if self.gpus and gpu_flag == "gres" else None
         found = {
             "time": self.minutes,
             "cpus_per_task": self.cores * count,
             "mem": f"{self.memory_mb * count}MB" if self.memory_mb else None,
-            "gpus_per_node": gpus or None,
+            "gpus_per_node": None if by_gres else self.gpus or None,
             "partition": self.partition,
             "account": self.account,
             "qos": self.qos,
             "constraint": self.constraint,
-            "gres": self.gres,
+            "gres": ",".join(filter(None, [self.gres, by_gres])) or None,
         }
         return {name: value for name, value in found.items() if value is not None}
 

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -64,21 +65,23 @@ class Job:
             RuntimeError: a command failed; every command has its marker by then.
         """
         signal.signal(signal.SIGTERM, self.leave)
+        cores = shares(sorted(os.sched_getaffinity(0)), len(self.tasks), os.environ)
         for index, task in enumerate(self.tasks):
             if read(Path(task.marker)).get("code") != 0:
-                self.start(index, task)
+                self.start(index, task, cores[index])
         failed = [code for index in list(self.running) if (code := self.finish(index))]
         if failed and not self.stopping:
             raise RuntimeError(f"{len(failed)} of {len(self.tasks)} commands failed: {failed}")
 
-    def start(self, index: int, task: Task) -> None:
-        """Starts a command in a session of its own."""
+    def start(self, index: int, task: Task, cores: list[int]) -> None:
+        """Starts a command in a session of its own, on its own cores."""
         Path(task.log).parent.mkdir(parents=True, exist_ok=True)
         with Path(task.log).open("ab") as log:
             self.running[index] = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", task.command], cwd=self.folder,
                 env=os.environ | task.environment, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, start_new_session=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )  # fmt: skip
 
     def finish(self, index: int) -> int:
@@ -116,6 +119,22 @@ class Job:
         os._exit(PREEMPTED)
 
 
+def shares(cores: list[int], count: int, environment: Mapping[str, str]) -> list[list[int]]:
+    """Returns the cores of each of some commands: parts of a job's own, or all for everybody.
+
+    Args:
+        cores: that this process may use.
+        count: of commands.
+        environment: Slurm's; it says how many cores the job has. Where it did not bind the job to
+            these, others of the node run on them too, and a choice of our own would be everybody's.
+    """
+    own = int(environment.get("SLURM_CPUS_PER_TASK", 0))
+    if own != len(cores) or own % count:
+        return [cores] * count
+    each = own // count
+    return [cores[index * each : (index + 1) * each] for index in range(count)]
+
+
 def write(marker: Path, code: int, lines: list[str]) -> None:
     """Writes how a command ended."""
     facts = {
@@ -136,7 +155,7 @@ def read(marker: Path) -> dict[str, Any]:
     """Returns what a marker says; nothing without one."""
     try:
         return json.loads(marker.read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
 
 
