@@ -110,6 +110,15 @@ def test_an_sbatch_that_fails_is_called_again(small: Site) -> None:
     assert starts(small) == dict.fromkeys(map(str, range(4)), 1)
 
 
+def test_what_slurm_will_never_take_is_said_once_and_not_tried_again(small: Site) -> None:
+    words = ("--retries", "3", "--submitit-partition", "nope", "--config", "count=3")
+    code, said = small.call(*BASE, *words)
+    assert code == 1
+    assert said.count("Slurm refuses one ") == 1 and "artition" in said
+    assert [line["ended"] for line in ledger(small) if line["event"] == "ended"] == ["failed"] * 3
+    assert small.call(*BASE, "--config", "count=3")[0] == 0
+
+
 def test_ctrl_c_with_detach_leaves_jobs_to_the_next_call(small: Site) -> None:
     words = ("--config", "count=3", "seconds=8")
     main = small.start(*BASE, "--submitit-detach", *words)

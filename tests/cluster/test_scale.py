@@ -71,8 +71,8 @@ def test_a_large_sweep_costs_the_controller_and_the_login_node_little(
     with capsys.disabled():
         print(
             f"\n{JOBS} jobs: {len(submissions)} sbatch calls, the last after "
-            f"{submissions[-1] - began:.0f} s; at most {questions} questions a minute; main process "
-            f"{mib:.0f} MiB; all done after {time.time() - began:.0f} s"
+            f"{submissions[-1] - began:.0f} s; at most {questions} questions a minute; "
+            f"main process {mib:.0f} MiB; all done after {time.time() - began:.0f} s"
         )
     assert len(submissions) <= MOST_SUBMISSIONS
     assert questions <= MOST_QUESTIONS

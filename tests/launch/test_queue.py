@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from snakemake_executor_plugin_submitit import bucket, queue, runner
+from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
 
 GRACE = 60.0
@@ -52,19 +52,39 @@ DEFAULTS = {"minutes": 60, "partition": "main", "account": "", "qos": "", "gres"
 
 
 def test_what_runs_out_of_memory_asks_for_more_the_next_time():
-    asked = [bucket.ask(2, {"mem_mb": 1000}, DEFAULTS, ooms).memory_mb for ooms in range(3)]
+    ooms = ["killed (out of memory?)", "out of memory"]
+    asked = [bucket.ask(2, {"mem_mb": 1000}, DEFAULTS, ooms[:n]).memory_mb for n in range(3)]
     assert asked == [1000, 1500, 2250]
 
 
+def test_what_runs_out_of_time_without_saving_asks_for_more_the_next_time():
+    assert bucket.ask(1, {"runtime": 10}, DEFAULTS, ["out of time", "exit status 1"]).minutes == 15
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ("sbatch: error: Batch job submission failed: Invalid partition name specified", True),
+        ("sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission "
+         "failed: Requested node configuration is not available", True),
+        ("sbatch: error: Batch job submission failed: Socket timed out on send/recv", False),
+        ("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_only_what_will_never_do_is_refused(said: str, refused: bool) -> None:
+    assert isinstance(slurm.failure(said), slurm.Refused) is refused
+
+
 def test_a_rule_says_more_than_the_defaults_and_an_allocation_holds_several():
-    ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "slurm_partition": "gpu"}, DEFAULTS, 0)
+    ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "slurm_partition": "gpu"}, DEFAULTS)
     assert (ask.partition, ask.account, ask.minutes) == ("gpu", None, 60)
     wanted = {"time": 60, "cpus_per_task": 8, "mem": "2000MB", "gpus_per_node": 1}
     assert ask.parameters(4, "gpus-per-node") == wanted | {"partition": "gpu"}
 
 
 def test_jobs_that_ask_for_the_same_stay_together_in_order():
-    one, two = (bucket.ask(n, {}, DEFAULTS, 0) for n in (1, 2))
+    one, two = (bucket.ask(n, {}, DEFAULTS) for n in (1, 2))
     assert bucket.grouped([(one, "a"), (two, "b"), (one, "c")]) == {one: ["a", "c"], two: ["b"]}
     assert list(bucket.pieces("abcde", 2)) == [["a", "b"], ["c", "d"], ["e"]]
 
@@ -140,7 +160,7 @@ def test_commands_get_cores_of_their_own_only_where_slurm_gave_the_job_its_own()
     ],
 )
 def test_devices_are_asked_for_as_the_site_wants(flag: bucket.GpuFlag, asked: dict) -> None:
-    ask = bucket.ask(1, {"gpu": 2, "gres": "lustre:1", "mem_mb": 100}, {"minutes": 5}, 0)
+    ask = bucket.ask(1, {"gpu": 2, "gres": "lustre:1", "mem_mb": 100}, {"minutes": 5})
     found = ask.parameters(3, flag)
     assert {name: found[name] for name in ("gpus_per_node", "gres") if name in found} == asked
     assert found["cpus_per_task"] == 3 and found["mem"] == "300MB"

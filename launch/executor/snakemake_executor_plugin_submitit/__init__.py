@@ -167,11 +167,11 @@ class Executor(RemoteExecutor):
         return True
 
     def ask(self, job: JobExecutorInterface) -> bucket.Ask:
-        """Returns what a job asks of Slurm, more memory than before if that ran out."""
-        earlier = [entry for entry in self.ledger.entries if entry.key == key_of(job)]
-        ooms = sum("out of memory" in entry.reason for entry in earlier)
+        """Returns what a job asks of Slurm, more memory or time than before if that ran out."""
+        key = key_of(job)
+        reasons = [entry.reason for entry in self.ledger.entries if entry.key == key]
         resources = dict(job.resources) | ({} if self.devices else {"gpu": 0})
-        return bucket.ask(job.threads, resources, vars(self.settings), ooms)
+        return bucket.ask(job.threads, resources, vars(self.settings), reasons)
 
     def submit(self, ask: bucket.Ask, packs: list[list[JobExecutorInterface]]) -> None:
         """Submits one array, however long Slurm takes to accept it."""
@@ -185,15 +185,28 @@ class Executor(RemoteExecutor):
         tasks: list[list[runner.Task]] = [[] for _ in packs]
         for job, entry in zip(jobs, entries, strict=True):
             tasks[entry.index].append(self.task(job, entry))
-        self.ledger.submitted(token, self.patiently(self.send, token, ask, tasks))
+        try:
+            ids = self.patiently(self.send, token, ask, tasks)
+        except slurm.Refused as error:
+            return self.refuse(jobs, entries, str(error))
+        self.ledger.submitted(token, ids)
         for job, entry in zip(jobs, entries, strict=True):
             self.report_job_submission(SubmittedJobInfo(job, entry.id, {"entry": entry}))
+
+    def refuse(self, jobs: list[JobExecutorInterface], entries: list[Entry], reason: str) -> None:
+        """Reports jobs that Slurm will never take as they are; that is said once."""
+        names = f"{entries[0].name} and {len(entries) - 1} more" if entries[1:] else entries[0].name
+        self.say(f"Slurm refuses {names}: {reason}")
+        for job, entry in zip(jobs, entries, strict=True):
+            self.ledger.end(entry, "failed", f"refused by Slurm: {reason}")
+            job.attempt = job.restart_times + 1
+            self.report_job_error(SubmittedJobInfo(job, "none", {"entry": entry}))
 
     def send(self, token: str, ask: bucket.Ask, tasks: list[list[runner.Task]]) -> list[str]:
         """Calls sbatch, unless Slurm has the job already, and returns ids.
 
         Raises:
-            SlurmError: sbatch failed.
+            SlurmError: sbatch failed; Refused, if it always will.
         """
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -216,7 +229,7 @@ class Executor(RemoteExecutor):
             with slurm.unnested():
                 return [str(job.job_id) for job in executor.submit_array(jobs)]
         except (FailedJobError, FailedSubmissionError, OSError) as error:
-            raise slurm.SlurmError(f"sbatch: {error}") from error
+            raise slurm.failure(str(error)) from error
 
     def entry(
         self, job: JobExecutorInterface, token: str, index: int, slot: int, ask: bucket.Ask
@@ -346,11 +359,17 @@ class Executor(RemoteExecutor):
             self.ledger.end(info.aux["entry"], "cancelled", "by the main process")
 
     def patiently(self, call: Any, *args: Any) -> Any:
-        """Calls Slurm until it answers."""
+        """Calls Slurm until it answers.
+
+        Raises:
+            Refused: it has, and will not change its mind.
+        """
         pause = FIRST_PAUSE_S
         while True:
             try:
                 return call(*args)
+            except slurm.Refused:
+                raise
             except slurm.SlurmError as error:
                 self.say(f"{error}; trying again in {pause:.0f} s")
                 time.sleep(pause)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-MEMORY_GROWTH = 1.5  # With every attempt that ran out of memory.
+GROWTH = 1.5  # Of memory and time, with every attempt that ran out of it.
 
 T = TypeVar("T")
 GpuFlag = Literal["gpus-per-node", "gres"]
@@ -51,17 +51,23 @@ class Ask:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def ask(threads: int, resources: Mapping[str, Any], defaults: Mapping[str, Any], ooms: int) -> Ask:
+def ask(
+    threads: int,
+    resources: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    reasons: Sequence[str] = (),
+) -> Ask:
     """Returns what a job asks for.
 
     Args:
         threads: of the job.
         resources: of the job, by the names that Snakemake's Slurm executor has too.
         defaults: for what it does not say.
-        ooms: how often it has run out of memory.
+        reasons: of its earlier failures.
     """
     memory = resources.get("mem_mb")
-    memory = int(memory * MEMORY_GROWTH**ooms) if isinstance(memory, int) else None
+    memory = int(memory * growth(reasons, "out of memory")) if isinstance(memory, int) else None
+    minutes = int(resources.get("runtime") or defaults["minutes"])
 
     def word(name: str) -> str | None:
         return resources.get(f"slurm_{name}", resources.get(name)) or defaults.get(name) or None
@@ -69,7 +75,7 @@ def ask(threads: int, resources: Mapping[str, Any], defaults: Mapping[str, Any],
     return Ask(
         cores=max(1, threads),
         memory_mb=memory,
-        minutes=int(resources.get("runtime") or defaults["minutes"]),
+        minutes=int(minutes * growth(reasons, "out of time")),
         gpus=int(resources.get("gpu") or 0),
         partition=word("partition"),
         account=word("account"),
@@ -78,6 +84,11 @@ def ask(threads: int, resources: Mapping[str, Any], defaults: Mapping[str, Any],
         gres=word("gres"),
         extra=word("extra"),
     )
+
+
+def growth(reasons: Sequence[str], words: str) -> float:
+    """Returns how much more to ask for than at first."""
+    return GROWTH ** sum(words in reason for reason in reasons)
 
 
 def grouped(jobs: Iterable[tuple[Ask, T]]) -> dict[Ask, list[T]]:

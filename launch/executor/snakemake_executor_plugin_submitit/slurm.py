@@ -18,8 +18,42 @@ CHUNK = 200  # Ids of one command.
 DEFAULT_ARRAY = 1001
 
 
+# What no waiting helps against; in slurm_errno.c of Slurm 22.05 and later, and in sbatch's options.
+REFUSALS = (
+    "Invalid partition",
+    "Invalid account",
+    "Invalid qos",
+    "Invalid wckey",
+    "Invalid feature specification",
+    "Invalid generic resource",
+    "Invalid --gres",
+    "Invalid job array",
+    "Requested time limit is invalid",
+    "Requested node configuration is not available",
+    "More processors requested than permitted",
+    "Memory required by task is not available",
+    "Memory specification can not be satisfied",
+    "not permitted to use this partition",
+    "Access/permission denied",
+    "unrecognized option",
+)
+
+
 class SlurmError(Exception):
     """A command failed; the message is Slurm's."""
+
+
+class Refused(SlurmError):
+    """A submission asks for what this cluster does not have or allow."""
+
+
+def failure(message: str) -> SlurmError:
+    """Returns what a failed submission raises: some messages will be the same for ever."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if any(words in line for words in REFUSALS):
+            return Refused(line.removeprefix("sbatch: error: "))
+    return SlurmError(f"sbatch: {lines[-1] if lines else 'failed without a word'}")
 
 
 def outside() -> dict[str, str]:
