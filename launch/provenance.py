@@ -6,6 +6,7 @@ of git, no torch.
 """
 
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 GIT_PATIENCE_S = 20.0  # A repository on a slow network disk must not hold up a run for ever.
+ORIGIN = "origin.json"  # Of the executor's snapshots.
 REDIRECTS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # Set in hooks; they outdo `git -C`.
 
 
@@ -39,6 +41,9 @@ def collect(path: Path) -> dict[str, Any]:
 def commit(path: Path) -> dict[str, Any]:
     """Returns the commit of a checkout, and whether its files differ from it."""
     where = path if path.is_dir() else path.parent
+    origin = where.parent / ORIGIN
+    if origin.is_file():  # A snapshot for jobs on a cluster: git would name what came later.
+        return json.loads(origin.read_text())
     head = _git(where, "rev-parse", "--verify", "HEAD")
     changes = _git(where, "status", "--porcelain") if head else None
     return {"commit": head, "dirty": None if changes is None else bool(changes)}

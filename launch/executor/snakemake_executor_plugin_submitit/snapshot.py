@@ -1,0 +1,90 @@
+"""The code that jobs run: as it was when they were handed over, whatever is edited while they wait.
+
+Folders of Python packages are copied, once for each content, to where all nodes see them; jobs
+import from there. `origin.json` beside them names the commit, because git would name a later one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ORIGIN = "origin.json"
+GIT_S = 20.0
+
+
+def take(root: Path, names: Sequence[str], folder: Path) -> Path:
+    """Returns a folder that holds copies of some folders of `root`.
+
+    Args:
+        root: where the packages are now.
+        names: of the packages.
+        folder: that holds the snapshots.
+
+    Raises:
+        FileNotFoundError: one of the packages is not there.
+    """
+    paths = [path for name in names for path in files(root / name)]
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    found = folder / digest.hexdigest()[:16]
+    if found.exists():
+        return found
+    aside = folder / f"{found.name}.part{os.getpid()}"
+    for path in paths:
+        target = aside / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    (aside / ORIGIN).write_text(json.dumps(origin(root)))
+    aside.rename(found)
+    return found
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """Yields the files of a package, in order, without what Python makes of them.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name == "__pycache__" or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files(path)
+        elif path.is_file():
+            yield path
+
+
+def origin(root: Path) -> dict[str, Any]:
+    """Returns commit and dirty of a checkout, None outside of one."""
+    head, changes = git(root, "rev-parse", "--verify", "HEAD"), git(root, "status", "--porcelain")
+    return {"commit": head, "dirty": None if head is None else bool(changes)}
+
+
+def git(root: Path, *words: str) -> str | None:
+    """Returns what git says; None where it fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=GIT_S,
+            check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def environment(snapshot: Path, before: str) -> dict[str, str]:
+    """Returns the variables with which Python imports from a snapshot before all else.
+
+    Args:
+        snapshot: the folder.
+        before: PYTHONPATH as it was.
+    """
+    # Without the second, `python -m` would look into the folder that it is started in first.
+    path = os.pathsep.join(filter(None, [str(snapshot), before]))
+    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
