@@ -27,7 +27,7 @@ from launch.mlflow_store import MissingError, RefusedError, Store, UnavailableEr
 UNAVAILABLE = 69  # Exit code: EX_UNAVAILABLE of sysexits.h.
 INTERVAL_S = 10.0
 LONGEST_PAUSE_S = 300.0  # Between tries while a server is down.
-LONGEST_START_S = 60.0  # For which a sweep waits for MLflow before it goes on without.
+LONGEST_START_S = 120.0  # For which a sweep waits for MLflow before it goes on without.
 FOLLOWER_NICENESS = 10
 ENDINGS = (signal.SIGTERM, signal.SIGINT)
 LATER = "Nothing is lost: `reverie sync` brings the rest once it is back."
