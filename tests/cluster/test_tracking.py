@@ -83,10 +83,11 @@ def in_mlflow(team: Team, site: Site, names: set[str]) -> dict[str, list[tuple[s
 
 
 def test_a_server_that_is_killed_for_a_minute_while_four_jobs_log_lacks_nothing(
-    site: Site, team: Team, runs: list[Path]
+    site: Site, team: Team, runs: list[Path], request: pytest.FixtureRequest
 ) -> None:
     words = ("--profile", "slurm", "--config", "suite=smoke", "agents=slow")
     main = site.start(*words, MLFLOW_TRACKING_URI=team.uri)
+    request.addfinalizer(main.kill)
     shown = Shown(site.folder, team.uri)
     slurm.wait(
         lambda: [bool(run.data.metrics) for run in shown.runs()] == [True] * 4,
