@@ -78,10 +78,12 @@ class Sweep:
         return Path("results", self.suite.name)
 
     def begin(self) -> None:
-        """Starts what runs beside the sweep, and passes on signals."""
+        """Passes on signals, prepares MLflow, and starts the one process that writes to it."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._leave)
         if self.order.tracking != "off" and importlib.util.find_spec("mlflow"):
+            if problem := tracking.prepare_apart(Path.cwd()):
+                _say(f"{problem}. {tracking.LATER}")
             self.follower = tracking.follower(Path("runs", self.suite.name), Path.cwd())
 
     def end(self) -> None:

@@ -11,8 +11,9 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from launch import flock
@@ -21,7 +22,8 @@ from launch.points import EPISODES, EVALUATION, METRICS, Point
 
 BATCH = 1000  # Metrics a call; MLflow refuses more.
 PAIRS = 100  # Params or tags a call.
-PATIENCE_S = 120.0  # For other processes that write to the same sqlite file.
+PATIENCE_S = 120.0  # For other processes that create the same database, or write to the same file.
+ADVISED = 0x7265_7665_7269_65  # Number of our lock in PostgreSQL: "reverie".
 CURVES = {METRICS: "time/hours", EPISODES: "episode/return", EVALUATION: "eval/return"}
 
 # A server that is down must be noticed in seconds: the files wait, nothing else should.
@@ -30,7 +32,9 @@ MANNERS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # Two lines for every run that ends.
 }
+DRIVER = "PostgreSQL's driver is not installed: `pip install psycopg2-binary`"
 OF_ONE_RUN = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 
 
@@ -49,20 +53,20 @@ class RefusedError(Exception):
 def prepare(uri: str, root: Path) -> None:
     """Creates the database, once, before processes that write to it start side by side.
 
-    MLflow's own creation fails when several processes begin with an empty file. A sqlite file is
-    made aside and renamed, so a killed creation leaves nothing behind.
+    MLflow's own creation fails when several processes begin with an empty database: they take
+    turns. A sqlite file is made aside and renamed, so a killed creation leaves nothing behind.
+    A server makes its own, and is asked whether it answers.
 
     Raises:
         MissingError: MLflow is not installed.
         UnavailableError: the database cannot be made or reached.
     """
-    if uri.startswith(("http://", "https://")):
-        return  # A server makes its own.
     path = sqlite_path(uri)
-    lock = path.with_name(path.name + ".lock") if path else root / "mlflow.lock"
     with _translated(uri):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with flock.held(lock, PATIENCE_S):
+        if _served(uri):
+            _import().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+            return
+        with _turn(uri, root):
             if path and (not path.exists() or not path.stat().st_size):
                 aside = path.with_name(path.name + ".part")
                 aside.unlink(missing_ok=True)
@@ -70,6 +74,13 @@ def prepare(uri: str, root: Path) -> None:
                 aside.replace(path)
             elif not path or not _has_tables(path):
                 _create(uri, root)
+
+
+class Attached(NamedTuple):
+    """The run of a folder in MLflow."""
+
+    run_id: str
+    how: Literal["named", "found", "made"]  # By its id, by its tags, or just now.
 
 
 class Store:
@@ -85,38 +96,42 @@ class Store:
         prepare(uri, root)
         self.uri, self.root, path = uri, root, sqlite_path(uri)
         self.lock = path.with_name(path.name + ".lock") if path else None
+        self.experiments: dict[str, str] = {}  # Ids, by name.
+        self.known: set[str] = set()  # Runs that were there; nobody asks again before a refusal.
         with _translated(uri):
             self.mlflow = _import()
             self.client = self.mlflow.MlflowClient(tracking_uri=uri)
 
-    def attach(self, view: View, run_id: str | None) -> tuple[str, bool]:
+    def attach(self, view: View, run_id: str | None) -> Attached:
         """Returns the run of a folder: the one named, else the one with its tags, else a new one.
-
-        Returns:
-            The run's id, and whether it is the one that was named.
 
         Raises:
             RefusedError: somebody deleted the run in MLflow.
         """
-        if run_id and self._exists(run_id):
-            return run_id, True
-        with self._writing():
-            experiment = self._experiment(view.experiment)
-            found = self._search(experiment, view.identity)
-            return found or self._create(experiment, view), False
+        if run_id and (run_id in self.known or self._exists(run_id)):
+            attached = Attached(run_id, "named")
+        else:
+            with self._writing():
+                experiment = self._experiment(view.experiment)
+                found = self._search(experiment, view.identity)
+                attached = Attached(found or self._create(experiment, view), "made")
+                attached = attached._replace(how="found") if found else attached
+        self.known.add(attached.run_id)
+        return attached
 
-    def describe(self, run_id: str, view: View) -> None:
+    def describe(self, run: Attached, view: View) -> None:
         """Writes tags, and the params that are not there yet: MLflow lets no param change."""
-        with self._writing():
-            there = self.client.get_run(run_id).data
-            params = {k: v for k, v in view.params.items() if k not in there.params}
-            tags = {k: v for k, v in view.tags.items() if there.tags.get(k) != v}
-            for chunk in _chunks(list(params.items()), PAIRS):
-                pairs = [self.mlflow.entities.Param(*pair) for pair in chunk]
-                self.client.log_batch(run_id, params=pairs)
-            for chunk in _chunks(list(tags.items()), PAIRS):
-                pairs = [self.mlflow.entities.RunTag(*pair) for pair in chunk]
-                self.client.log_batch(run_id, tags=pairs)
+        entities = self.mlflow.entities
+        with self._writing(run.run_id):
+            params, tags = {}, view.identity
+            if run.how != "made":
+                there = self.client.get_run(run.run_id).data
+                params, tags = there.params, there.tags
+            missing = [entities.Param(k, v) for k, v in view.params.items() if k not in params]
+            changed = [entities.RunTag(k, v) for k, v in view.tags.items() if tags.get(k) != v]
+            chunks = (_chunks(missing, PAIRS), _chunks(changed, PAIRS))
+            for some, few in zip_longest(*chunks, fillvalue=()):
+                self.client.log_batch(run.run_id, params=some, tags=few)
 
     def write(self, run_id: str, points: Sequence[Point]) -> None:
         """Writes at most BATCH points; MLflow takes all of them or none."""
@@ -125,19 +140,19 @@ class Store:
             self.mlflow.entities.Metric(point.key, point.value, point.unix_ms, point.step)
             for point in points
         ]
-        with self._writing():
+        with self._writing(run_id):
             self.client.log_batch(run_id, metrics=metrics)
 
     def upload(self, run_id: str, folder: Path, names: Sequence[str]) -> None:
         """Copies small files of a folder to the run's artifacts, in the same folders there."""
-        with self._writing():
+        with self._writing(run_id):
             for name in names:
                 inside = name.rpartition("/")[0] or None
                 self.client.log_artifact(run_id, str(folder / name), inside)
 
     def settle(self, run_id: str, status: str, ended: float | None) -> None:
         """Writes the run's status, and when it ended."""
-        with self._writing():
+        with self._writing(run_id):
             if ended is None:
                 self.client.update_run(run_id, status=status)
             else:
@@ -169,9 +184,15 @@ class Store:
         return True
 
     def _experiment(self, name: str) -> str:
+        if name not in self.experiments:
+            self.experiments[name] = self._find_experiment(name)
+        return self.experiments[name]
+
+    def _find_experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            place = (self.root / "mlartifacts" / name).resolve().as_uri() if self.lock else None
+            ours = (self.root / "mlartifacts" / name).resolve().as_uri()
+            place = None if _served(self.uri) else ours
             try:
                 return self.client.create_experiment(name, artifact_location=place)
             except self.mlflow.exceptions.MlflowException:
@@ -195,11 +216,16 @@ class Store:
         return run.info.run_id
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with _translated(self.uri, of_one_run=True), contextlib.ExitStack() as stack:
-            if self.lock:
-                stack.enter_context(flock.held(self.lock, PATIENCE_S))
-            yield
+    def _writing(self, run_id: str = "") -> Iterator[None]:
+        try:
+            with _translated(self.uri, of_one_run=True), contextlib.ExitStack() as stack:
+                if self.lock:
+                    stack.enter_context(flock.held(self.lock, PATIENCE_S))
+                yield
+        except RefusedError:  # Perhaps somebody deleted what was there.
+            self.known.discard(run_id)
+            self.experiments.clear()
+            raise
 
 
 def shown(uri: str) -> str:
@@ -224,6 +250,38 @@ def _import() -> Any:
     for name in ("mlflow", "alembic"):  # They tell of every table that they make.
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
+
+
+def _served(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _turn(uri: str, root: Path) -> contextlib.AbstractContextManager[None]:
+    """Lets one process at a time create a database."""
+    if urlsplit(uri).scheme.partition("+")[0] == "postgresql":
+        return _advised(uri)
+    path = sqlite_path(uri)
+    lock = path.with_name(path.name + ".lock") if path else root / "mlflow.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    return flock.held(lock, PATIENCE_S)
+
+
+@contextlib.contextmanager
+def _advised(uri: str) -> Iterator[None]:
+    """Holds a lock in PostgreSQL, which first writers of all machines and folders share.
+
+    It ends with the connection, however that ends.
+    """
+    _import()
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(
+        uri, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool
+    )
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"set lock_timeout = '{PATIENCE_S:.0f}s'"))
+        connection.execute(sqlalchemy.text(f"select pg_advisory_lock({ADVISED})"))
+        yield
 
 
 def _create(uri: str, root: Path) -> None:
@@ -254,6 +312,8 @@ def _translated(uri: str, of_one_run: bool = False) -> Iterator[None]:
         raise
     except Exception as error:
         reason = _reason(str(error)) or type(error).__name__
+        if isinstance(error, ImportError) and error.name == "psycopg2":
+            reason = DRIVER
         if of_one_run and getattr(error, "error_code", None) in OF_ONE_RUN:
             raise RefusedError(f"MLflow at {shown(uri)} refuses it: {reason}") from error
         raise UnavailableError(f"MLflow at {shown(uri)} cannot be used: {reason}") from error

@@ -75,8 +75,7 @@ def push(store: Store, folder: Path, root: Path) -> Done:
         view = mlflow_view.load(folder, root)  # Before the files: what has ended is complete.
         if view is None:
             return Done(0, [], "")
-        state = _attached(store, view)
-        _describe(store, view, state)
+        state = _described(store, view)
         count, notes = _write(store, view, state)
         notes += _upload(store, view, state)
         status = [view.status, view.ended]
@@ -100,23 +99,20 @@ def batches(steps: Iterable[Step]) -> Iterator[tuple[list[Point], dict[str, Mark
         yield batch, marks
 
 
-def _attached(store: Store, view: View) -> State:
+def _described(store: Store, view: View) -> State:
     """Returns the state of the folder's run, found or made, with marks that can be trusted."""
     state = recall(view.folder, store.uri)
-    run_id, same = store.attach(view, state.run_id)
-    if not same:
-        state = State(uri=shown(store.uri), run_id=run_id)
+    run = store.attach(view, state.run_id)
+    if run.how != "named":
+        state = State(uri=shown(store.uri), run_id=run.run_id, open=run.how == "found")
     if state.open:
-        reached = store.reached(run_id)
+        reached = store.reached(run.run_id)
         state.synced = {name: points.START._replace(last=last) for name, last in reached.items()}
-    return state
-
-
-def _describe(store: Store, view: View, state: State) -> None:
     described = _checksum(json.dumps([view.params, view.tags]).encode())
     if state.described != described:
-        store.describe(state.run_id, view)
+        store.describe(run, view)
         state.described = described
+    return state
 
 
 def _write(store: Store, view: View, state: State) -> tuple[int, list[str]]:

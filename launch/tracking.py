@@ -4,6 +4,7 @@ Training never talks to MLflow. A process of its own reads the files and writes 
 happens to it or to the server, a later `reverie sync` catches up. Importing this module costs
 nothing: MLflow is imported by the first sync.
 
+    python -m launch.tracking --prepare --root ROOT
     python -m launch.tracking --follow RUN --parent PID --root ROOT
 """
 
@@ -26,10 +27,13 @@ from launch.mlflow_store import MissingError, RefusedError, Store, UnavailableEr
 UNAVAILABLE = 69  # Exit code: EX_UNAVAILABLE of sysexits.h.
 INTERVAL_S = 10.0
 LONGEST_PAUSE_S = 300.0  # Between tries while a server is down.
+LONGEST_START_S = 120.0  # For which a sweep waits for MLflow before it goes on without.
 FOLLOWER_NICENESS = 10
 ENDINGS = (signal.SIGTERM, signal.SIGINT)
 LATER = "Nothing is lost: `reverie sync` brings the rest once it is back."
 MISSING = "MLflow is not installed: `pip install mlflow`, or set tracking: off."
+
+COMMAND = (sys.executable, "-m", "launch.tracking")
 
 Say = Callable[[str], None]
 
@@ -62,7 +66,7 @@ def address(root: Path, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def prepare(root: Path) -> str:
-    """Creates the database before runs start side by side; quick when it is there.
+    """Creates the database, or asks the server, before runs start; quick where a file is there.
 
     Returns:
         What is wrong, in one line; empty when nothing is.
@@ -74,6 +78,25 @@ def prepare(root: Path) -> str:
     except UnavailableError as error:
         return str(error)
     return ""
+
+
+def prepare_apart(root: Path, patience_s: float = LONGEST_START_S) -> str:
+    """Does so in a process of its own, so that this one stays small.
+
+    Returns:
+        What is wrong, in one line; empty when nothing is.
+    """
+    # One try is enough: whoever follows the runs tries again later.
+    once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--prepare", "--root", str(root.resolve())], cwd=root,
+            env=once | _environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, timeout=patience_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"MLflow at {shown(address(root))} does not answer within {patience_s:.0f} s"
+    return done.stdout.strip().rpartition("\n")[2] if done.returncode else ""
 
 
 def targets(root: Path, words: Iterable[str]) -> list[Path]:
@@ -125,16 +148,14 @@ def follower(run: Path, root: Path, interval_s: float = INTERVAL_S) -> subproces
     run.mkdir(parents=True, exist_ok=True)
     words = ["--follow", str(run.resolve()), "--parent", str(os.getpid())]
     words += ["--root", str(root.resolve()), "--interval", str(interval_s)]
-    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
-    environ = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
     # Until the follower listens to signals they wait for it, so none can end it too early.
     with (run / "mlflow.log").open("a") as log, _blocked(ENDINGS):
         return subprocess.Popen(
-            [sys.executable, "-m", "launch.tracking", *words],
+            [*COMMAND, *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=os.environ | environ,
+            env=_environ(),
             cwd=root,
             start_new_session=True,  # Ctrl-C is for the run; the follower then ends by itself.
         )
@@ -267,6 +288,13 @@ def _target(root: Path, word: str) -> Path:
     )
 
 
+def _environ() -> dict[str, str]:
+    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"
+    }  # fmt: skip
+
+
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -283,14 +311,20 @@ def main(args: argparse.Namespace) -> int:
     return report.code
 
 
-def follow(words: Sequence[str]) -> int:
-    """Follows one folder until its parent is gone or asks for the end."""
+def apart(words: Sequence[str]) -> int:
+    """Prepares MLflow, or follows one folder until its parent is gone or asks for the end."""
     parser = argparse.ArgumentParser(prog="python -m launch.tracking", description=__doc__)
-    parser.add_argument("--follow", type=Path, required=True, metavar="RUN")
-    parser.add_argument("--parent", type=int, required=True, metavar="PID")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--prepare", action="store_true")
+    what.add_argument("--follow", type=Path, metavar="RUN")
+    parser.add_argument("--parent", type=int, metavar="PID")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--interval", type=float, default=INTERVAL_S)
     args = parser.parse_args(words)
+    if args.prepare:
+        problem = prepare(args.root)
+        print(problem)
+        return UNAVAILABLE if problem else 0
     os.nice(FOLLOWER_NICENESS)
     until = _leaving(args.parent)
     wait(args.interval, until)  # A run that has just begun has nothing to show.
@@ -323,4 +357,4 @@ def _leaving(parent: int) -> Callable[[], bool]:
 
 
 if __name__ == "__main__":
-    sys.exit(follow(sys.argv[1:]))
+    sys.exit(apart(sys.argv[1:]))

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NEEDED = ("bash", "dirname", "env", "git", "id", "nproc")
-CLUSTER = ("sbatch", "slurmctld", "slurmd", "munged", "slurmdbd", "mariadbd")
+CLUSTER = ("sbatch", "slurmctld", "slurmd", "munged", "slurmdbd", "mariadbd", "pg_ctlcluster")
 MAKE = '#!/bin/sh\necho "made: $*"\nexit 5\n'
 APT = '#!/bin/sh\necho "$@" >>"$APT_CALLS"\nexit "$APT_CODE"\n'
 
@@ -62,6 +62,13 @@ def test_a_missing_cluster_is_installed(path):
     command(path / "apt-get", APT)
     (path / "sbatch").unlink()
     assert run(path)[2][-1].endswith("slurmctld slurmd slurm-client munge")
+
+
+def test_a_missing_database_is_installed(path):
+    command(path / "chromium")
+    command(path / "apt-get", APT)
+    (path / "pg_ctlcluster").unlink()
+    assert run(path)[2][-1].endswith("postgresql")
 
 
 def test_a_missing_browser_is_installed(path):

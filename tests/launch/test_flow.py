@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yte
 
-from launch import flow, plan
+from launch import flow, mlflow_store, plan
 
 ASKED = {"suite": "smoke", "agents": "random"}
 
@@ -61,6 +61,25 @@ def test_a_dry_run_changes_nothing(project, capsys):
     assert "1 stale runs would be moved aside" in capsys.readouterr().err
     assert run.receipt.exists()
     assert not Path(".snakemake").exists()
+
+
+@pytest.mark.parametrize("uri", [None, "http://127.0.0.1:1"])
+def test_mlflow_is_prepared_before_jobs_start_and_where_it_cannot_they_start_all_the_same(
+    project, monkeypatch, capfd, uri
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri) if uri else None
+    monkeypatch.setattr(flow.signal, "signal", lambda *_: None)
+    prepared = []
+
+    def follower(run: Path, root: Path) -> None:
+        prepared.append(mlflow_store._has_tables(root / "mlflow.db"))
+
+    monkeypatch.setattr(flow.tracking, "follower", follower)
+    flow.Sweep(ASKED, workflow()).begin()
+    assert prepared == [uri is None]
+    told = [line for line in capfd.readouterr().err.splitlines() if "MLflow" in line]
+    refused = f"reverie: MLflow at {uri} cannot be used: [Errno 111] Connection refused."
+    assert told == ([f"{refused} {flow.tracking.LATER}"] if uri else [])
 
 
 def test_stale_runs_are_moved_aside_and_count_as_to_do(project):

@@ -48,6 +48,30 @@ def test_an_address_that_cannot_be_used_is_told_in_one_line(root, run, monkeypat
     assert "hush" not in problem
 
 
+@pytest.mark.parametrize("mode", ["refuses", "hangs"])
+def test_a_sweep_is_told_in_one_line_and_soon_that_mlflow_cannot_be_used(
+    tmp_path, monkeypatch, mode
+):
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{there.getsockname()[1]}")
+        if mode == "hangs":
+            there.listen()
+        patience = 1.0 if mode == "hangs" else 120.0
+        problem = tracking.prepare_apart(tmp_path, patience)
+    told = {"refuses": "Connection refused", "hangs": "does not answer within 1 s"}
+    assert problem.endswith(told[mode])
+    assert "\n" not in problem
+
+
+def test_without_the_driver_of_postgresql_the_message_says_how_to_get_it(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg2", None)  # As if it were not installed.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hush@127.0.0.1:1/x")
+    problem = tracking.prepare(root)
+    assert problem.endswith("`pip install psycopg2-binary`")
+    assert "hush" not in problem
+
+
 def test_passwords_are_not_shown():
     assert mlflow_store.shown("https://me:hush@host:5000/x") == "https://host:5000/x"
     reason = mlflow_store._reason("cannot reach postgresql://me:hush@host/db\nmore")

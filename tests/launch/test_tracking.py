@@ -238,6 +238,25 @@ def test_a_database_that_was_removed_is_filled_again(root, run, fresh_database):
     assert Shown(root).points() == run.expected()
 
 
+def test_what_somebody_deletes_while_a_process_follows_is_noticed(root, run, fresh_database):
+    passes, said = [], []
+
+    def until():
+        passes.append(1)
+        if len(passes) == 1:
+            shown = Shown(root)
+            shown.client.delete_run(shown.run().info.run_id)
+        if len(passes) == 3:
+            (root / "mlflow.db").write_bytes(fresh_database.read_bytes())
+        run.play(600 + 400 * len(passes))
+        return len(passes) == 6
+
+    run.play(600)
+    sync(root, follow=True, until=until, interval_s=0.0, say=said.append)
+    assert any("deleted" in line for line in said)
+    assert Shown(root).points() == run.expected()
+
+
 def test_folders_that_appear_later_are_followed_and_the_end_is_complete(root):
     passes = []
 
