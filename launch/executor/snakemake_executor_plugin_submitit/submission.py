@@ -1,5 +1,7 @@
 """The one way in which a job is handed to Slurm: the executor's, and that of `reverie doctor`."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,12 @@ def submit(
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     s, count = settings, max(map(len, tasks))
-    executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
+    python = shlex.quote(sys.executable)
+    if s.no_srun:  # Then the batch shell alone is warned: let it become the runner.
+        python = f"exec {python}"
+    executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS, python=python)
     extra = {"requeue": True} if not s.no_requeue else {"no-requeue": True}
+    extra |= {"signal": f"B:USR2@{s.delay_s}"} if s.no_srun else {}
     extra |= dict(word.lstrip("-").partition("=")[::2] for word in (ask.extra or "").split())
     setup = ["export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK", *filter(None, [s.setup])]
     executor.update_parameters(
