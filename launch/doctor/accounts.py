@@ -9,7 +9,7 @@ from launch.doctor.cluster import SWEEP, Facts, value
 from launch.doctor.finding import Finding, brief
 
 ASSOCIATION = ("account", "partition", "qos", "maxjobs", "maxsubmit", "grpjobs", "grpsubmit")
-QUALITY = ("name", "maxjobspu", "maxsubmitpu", "grpjobs", "grpsubmit", "maxwall")
+QUALITY = ("name", "maxjobspu", "maxsubmitpu", "grpjobs", "grpsubmit")
 SUBMITTED = ("maxsubmit", "maxsubmitpu", "grpsubmit")
 RUNNING = ("maxjobs", "maxjobspu", "grpjobs")
 

@@ -9,36 +9,24 @@ runner and through it a command in a session of its own, and that Slurm then sta
 import contextlib
 import dataclasses
 import fcntl
-import shlex
 import shutil
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from snakemake_executor_plugin_submitit import (
-    ExecutorSettings,
-    bucket,
-    queue,
-    runner,
-    slurm,
-    submission,
-)
+from snakemake_executor_plugin_submitit import ExecutorSettings, queue, slurm
 
-from launch.doctor import here, node, sight
+from launch.doctor import here, sight
 from launch.doctor.finding import Finding, brief
+from launch.doctor.handed import Handed
 
 MINUTES, WARNING_S = 5, 240  # Slurm looks every half minute, and warns up to a minute too early.
-MEMORY_MB = 1000
-ANSWER_S = 20.0  # Of squeue.
 FILES_S = 60.0  # For a file to be seen on the other side.
 SIGNAL_S = 150.0  # After the start, for the warning.
 REQUEUE_S = 45.0  # After the warning, for the job to wait again.
 GPU_S = 150.0  # For a node to load torch from a slow disk.
 POLL_S = 0.05
-QUEUE_POLL_S = 2.0
 HINTS = {
     "PartitionTimeLimit": "the partition allows less than 5 minutes: name another",
     "PartitionDown": "name another partition",
@@ -47,73 +35,6 @@ HINTS = {
 WAIT_LONGER = "`reverie doctor --wait 3600` waits longer; --partition may name a shorter queue"
 
 Say = Callable[[str], None]
-
-
-@dataclasses.dataclass
-class Trial:
-    """The probe job as it is seen from here."""
-
-    settings: ExecutorSettings
-    gpu: bool
-    token: str
-    logs: Path  # of Slurm, where a sweep has them
-    files: Path  # where runs write
-    id: str = ""
-    asked: float = -1e9  # When squeue was called last.
-    known: tuple[str, str] = ("", "")  # What it said: state and reason.
-
-    def submit(self) -> None:
-        """Hands the job over.
-
-        Raises:
-            SlurmError: Slurm does not take it.
-        """
-        words = [sys.executable, "-m", "launch.doctor.node", str(self.files)]
-        command = shlex.join([*words, "--gpu"] if self.gpu else words)
-        wanted = {"mem_mb": MEMORY_MB, "gpu": int(self.gpu)}
-        ask = bucket.ask(1, wanted, vars(self.settings), 0)
-        task = runner.Task(command, str(self.logs / "0.0.json"), str(self.logs / "0.0.log"), {})
-        (self.id,) = submission.submit(self.logs, self.token, ask, [[task]], self.settings)
-
-    def state(self) -> tuple[str, str]:
-        """Returns Slurm's state of the job and why it waits; both empty where it is unknown."""
-        if time.monotonic() - self.asked > QUEUE_POLL_S:
-            words = ("squeue", "-h", "-t", "all", "--me", "--name", self.token, "-o", "%T|%r")
-            with contextlib.suppress(slurm.SlurmError):
-                text = slurm.ask(*words, seconds=ANSWER_S)
-                state, _, reason = text.strip().partition("|")
-                self.known = (state, reason)
-            self.asked = time.monotonic()
-        return self.known
-
-    def get(self, name: str, seconds: float = 0.0) -> Any:
-        """Returns what the node has written, waiting some time for it; None if it does not come."""
-        until = time.monotonic() + seconds
-        while (found := node.get(self.files / name)) is None and time.monotonic() < until:
-            if seconds and self.state()[0] not in {*queue.LIVE, ""}:
-                return node.get(self.files / name)
-            time.sleep(POLL_S)
-        return found
-
-    def log(self) -> str:
-        """Returns the last line of what the job wrote."""
-        lines = [line for path in self.logs.glob("*.log*") for line in runner.tail(path)]
-        lines += [line for path in self.logs.glob("*.out") for line in runner.tail(path)]
-        return brief(lines[-1]) if lines else "it wrote nothing"
-
-    def cancel(self) -> str:
-        """Ends the job and waits until it is gone; returns what went wrong."""
-        if not self.id:
-            return ""
-        with contextlib.suppress(slurm.SlurmError):
-            slurm.cancel([self.id])
-        until = time.monotonic() + ANSWER_S
-        while time.monotonic() < until:
-            self.asked = -1e9
-            if self.state()[0] not in queue.LIVE:
-                return ""
-            time.sleep(0.5)
-        return f"job {self.id} may still be there"
 
 
 def probe(
@@ -132,61 +53,64 @@ def probe(
     token = f"reverie-doctor-{uuid.uuid4().hex[:12]}"
     top = Path(settings.folder).absolute()
     files = here.results(root).absolute() / f".{token}"
-    trial = Trial(settings, gpu, token, top / "jobs" / token, files)
-    with _folder(trial.files), _folder(trial.logs), contextlib.ExitStack() as stack:
-        lock = stack.enter_context((trial.files / "lock").open("a"))
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    job = Handed(settings, gpu, token, top / "jobs" / token, files)
+    with _folder(job.files), _folder(job.logs), contextlib.ExitStack() as stack:
+        lock = stack.enter_context((job.files / "lock").open("a"))
         try:
-            trial.submit()
-            say(f"job {trial.id} is queued; waiting up to {wait_s:.0f} s for its start")
-            yield from _started(trial, wait_s, lock.fileno(), say)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            yield Finding("FAIL", "locks", f"flock fails in {files.parent}: {error}", sight.FLOCK)
+        try:
+            job.submit()
+            say(f"job {job.id} is queued; waiting up to {wait_s:.0f} s for its start")
+            yield from _started(job, wait_s, lock.fileno(), say)
         except (slurm.SlurmError, RuntimeError) as error:
             yield Finding("FAIL", "probe job", brief(str(error)), "sbatch must take it as it is")
         finally:
-            left = trial.cancel()
+            left = job.cancel()
         if left:
-            yield Finding("warn", "probe job", left, f"scancel {trial.id}")
+            yield Finding("warn", "probe job", left, f"scancel --name={token}")
 
 
-def _started(trial: Trial, wait_s: float, lock: int, say: Say) -> Iterator[Finding]:
+def _started(job: Handed, wait_s: float, lock: int, say: Say) -> Iterator[Finding]:
     begun = time.monotonic()
-    while (state := trial.state())[0] in {*queue.WAITING, ""} and not trial.get("node"):
+    while (state := job.state())[0] in {*queue.WAITING, ""} and not job.get("node"):
         if time.monotonic() - begun > wait_s:
             todo = HINTS.get(state[1], WAIT_LONGER)
-            why = f"({state[1] or 'Slurm says nothing of it'})"
-            fact = f"pending for {wait_s:.0f} s {why}, and cancelled; nothing below was tried"
+            why = f"({state[1] or 'Slurm does not say why'})"
+            fact = f"pending for {wait_s:.0f} s {why}, and cancelled; signals and disk not tried"
             yield Finding("warn", "probe job", fact, todo)
             return
         time.sleep(POLL_S)
     waited = time.monotonic() - begun
-    facts = trial.get("node", FILES_S)
+    facts = job.get("node", FILES_S)
     if facts is None:
-        state = trial.state()[0].lower() or "unknown"
-        fact = f"job {trial.id} is {state}, and no file of it is seen here; its log: {trial.log()}"
+        state = job.state()[0].lower() or "unknown"
+        fact = f"job {job.id} is {state}, and no file of it is seen here; its log: {job.log()}"
         todo = "the checkout and its Python must be on a disk that all nodes share"
         yield Finding("FAIL", "probe job", fact, todo)
         return
-    way = "without srun" if trial.settings.no_srun else "by srun"
+    way = "without srun" if job.settings.no_srun else "by srun"
     where = f"on {facts['host']}, partition {facts['partition']}, {way}"
-    yield Finding("ok", "probe job", f"job {trial.id} began after {waited:.0f} s {where}")
+    yield Finding("ok", "probe job", f"job {job.id} began after {waited:.0f} s {where}")
     yield from sight.python(facts)
-    yield from sight.locks(trial, facts, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
-    if trial.gpu:
-        yield from sight.devices(trial.get("gpu", GPU_S))
+    yield from sight.locks(job, facts, lambda: fcntl.flock(lock, fcntl.LOCK_UN))
+    if job.gpu:
+        yield from sight.devices(job.get("gpu", GPU_S))
     say("waiting for Slurm's warning, up to two minutes")
-    yield from _warned(trial)
+    yield from _warned(job)
 
 
-def _warned(trial: Trial) -> Iterator[Finding]:
+def _warned(job: Handed) -> Iterator[Finding]:
     """Follows the warning from Slurm to the runner, its command, and the queue."""
-    begun = trial.get("node")["time"]
-    heard = trial.get("heard.SIGTERM", SIGNAL_S)
-    state = trial.state()[0]
+    begun = job.get("node")["time"]
+    heard = job.get("heard.SIGTERM", SIGNAL_S)
+    state = job.state()[0]
     if heard is not None:
         fact = f"Slurm's warning came {heard - begun:.0f} s after the start, reached the runner"
         yield Finding("ok", "signals", f"{fact}, and through it a command in its own session")
-        yield from _requeued(trial)
-    elif trial.get("heard.SIGUSR2"):
+        yield from _requeued(job)
+    elif job.get("heard.SIGUSR2"):
         fact = "the warning reached a command, but not the runner that it belongs to"
         yield Finding("FAIL", "signals", fact, "see --submitit-no-srun, and ask who gets --signal")
     elif state in queue.LIVE:
@@ -197,17 +121,17 @@ def _warned(trial: Trial) -> Iterator[Finding]:
             "a run ends at its time limit, and goes on as one of its `retries`",
         )  # fmt: skip
     else:
-        fact = f"the job ended before a warning reached it ({state or 'unknown'}): {trial.log()}"
+        fact = f"the job ended before a warning reached it ({state or 'unknown'}): {job.log()}"
         yield Finding("FAIL", "signals", fact, "the runner must outlive the warning to save")
 
 
-def _requeued(trial: Trial) -> Iterator[Finding]:
+def _requeued(job: Handed) -> Iterator[Finding]:
     """Says whether the job, having left at the warning, waits to be started again."""
-    if trial.settings.no_requeue:
+    if job.settings.no_requeue:
         yield Finding("left out", "requeued", "the profile says submitit-no-requeue")
         return
     until = time.monotonic() + REQUEUE_S
-    while (state := trial.state())[0] not in queue.WAITING and time.monotonic() < until:
+    while (state := job.state())[0] not in queue.WAITING and time.monotonic() < until:
         if state[0] in ("FAILED", "CANCELLED", "TIMEOUT"):
             break
         time.sleep(POLL_S)
@@ -216,7 +140,7 @@ def _requeued(trial: Trial) -> Iterator[Finding]:
             "ok", "requeued", f"the job was requeued from its node, and waits ({state[1]})"
         )
     else:
-        fact = f"the job was not requeued ({state[0] or 'unknown'}): {trial.log()}"
+        fact = f"the job was not requeued ({state[0] or 'unknown'}): {job.log()}"
         todo = "ask for requeue of batch jobs (JobRequeue=1, `scontrol requeue` on nodes)"
         yield Finding("FAIL", "requeued", fact, f"{todo}; else set submitit-no-requeue")
 

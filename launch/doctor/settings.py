@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snakemake_executor_plugin_submitit import ExecutorSettings
+from snakemake_executor_plugin_submitit import ExecutorSettings, WorkflowError, check
 
 from suites.records import nearest, read_yaml
 
@@ -17,7 +17,7 @@ def load(root: Path, said: Mapping[str, Any]) -> ExecutorSettings:
     """Returns the settings of the profile that a sweep would find, and what was said instead.
 
     Raises:
-        ValueError: the profile has a setting that the executor does not know.
+        ValueError: the profile has a setting or value that the executor does not know.
     """
     path = root / PROFILE if (root / PROFILE).exists() else OURS
     asked = {
@@ -31,4 +31,9 @@ def load(root: Path, said: Mapping[str, Any]) -> ExecutorSettings:
         if key not in known:
             name = PREFIX + key.replace("_", "-")
             raise ValueError(f"{path}: unknown key {name!r}{nearest(key, known)}")
-    return ExecutorSettings(**asked)
+    settings = ExecutorSettings(**asked)
+    try:
+        check(settings)
+    except WorkflowError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return settings

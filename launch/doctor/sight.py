@@ -14,6 +14,7 @@ ROUNDS = 3
 FILES_S = 60.0  # For an answer.
 SLOW_S = 5.0
 SKEW_S = 2.0
+FLOCK = "ask for flock on this disk (nfs without local_lock or nolock, Lustre with -o flock)"
 
 
 class Other(Protocol):
@@ -48,16 +49,15 @@ def locks(other: Other, facts: Mapping[str, Any], release: Callable[[], None]) -
     yield from exchange(other)
     again = other.get("lock.again", FILES_S)
     same = "" if facts["host"] != socket.gethostname() else " (one host: nothing said of others)"
-    todo = "ask for flock on this disk (nfs without local_lock or nolock, Lustre with -o flock)"
     risk = "two processes could write to one run"
     if facts["lock"] == "taken":
         fact = f"a lock held here is no lock on the node: {risk}"
-        yield Finding("FAIL", "locks", fact, todo)
+        yield Finding("FAIL", "locks", fact, FLOCK)
     elif facts["lock"] != "held":
-        yield Finding("FAIL", "locks", f"flock fails on the node: {facts['lock']}", todo)
+        yield Finding("FAIL", "locks", f"flock fails on the node: {facts['lock']}", FLOCK)
     elif again != "taken":
         fact = f"a lock let go here is not free on the node: {again or 'no answer'}"
-        yield Finding("FAIL", "locks", fact, todo)
+        yield Finding("FAIL", "locks", fact, FLOCK)
     else:
         yield Finding("ok", "locks", f"one held here is held there, and free again{same}")
 

@@ -1,6 +1,5 @@
 """Whether Slurm would take the jobs of a sweep: `sbatch --test-only`, which starts nothing."""
 
-import dataclasses
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -11,13 +10,16 @@ from launch import plan
 from launch.doctor.finding import Finding, brief
 
 ANSWER_S = 30.0
+MEMORY_MB = 1000
 COMMENTARY = ("sbatch: error: ", "sbatch: ", "allocation failure: ")
 
 
 def asks(settings: ExecutorSettings, gpus: bool) -> dict[bucket.Ask, list[str]]:
     """Returns what runs ask for, and the agents that do, by `launch/config.yaml`."""
     found: dict[bucket.Ask, list[str]] = {}
-    for agent, one in plan.defaults().resources.items():
+    table = plan.defaults().resources
+    for agent in sorted(table, key="default".__eq__):  # What others ask for comes last.
+        one = table[agent]
         wanted = {"mem_mb": one.mem_mb, "gpu": one.gpu if gpus else 0}
         found.setdefault(bucket.ask(one.threads, wanted, vars(settings), 0), []).append(agent)
     return found
@@ -27,8 +29,8 @@ def submissions(settings: ExecutorSettings, gpus: bool) -> Iterator[Finding]:
     """Says which agents' runs Slurm would refuse, and why."""
     taken = []
     for ask, agents in asks(settings, gpus).items():
-        names = ", ".join("other agents" if name == "default" else name for name in agents)
-        if refusal := refused(ask):
+        names = ", ".join("any other" if name == "default" else name for name in agents)
+        if refusal := refused(ask, settings.gpu_flag):
             yield Finding(
                 "FAIL", "submission", f"{names}: {said(ask)}: {refusal}",
                 "see launch/config.yaml for what runs ask, the profile for where they go",
@@ -52,27 +54,21 @@ def devices(groups: Iterable[str], settings: ExecutorSettings) -> Iterator[Findi
         yield Finding("left out", "gpus", "no node has gres of name gpu: runs use processors")
         return
     fact = ", ".join(f"{nodes} nodes with {gres}" for gres, nodes in there.items())
-    plain = bucket.ask(1, {"mem_mb": 1000}, vars(settings), 0)
-    forms = {
-        "--gpus-per-node=1": refused(dataclasses.replace(plain, gpus=1)),
-        "--gres=gpu:1": refused(dataclasses.replace(plain, gres="gpu:1")),
-    }
-    good = [form for form, refusal in forms.items() if not refusal]
-    if forms["--gpus-per-node=1"]:
-        other = "; --gres=gpu:1 is taken" if good else ""
-        yield Finding(
-            "FAIL", "gpus", f"{fact}; --gpus-per-node=1: {forms['--gpus-per-node=1']}{other}",
-            "runs ask by --gpus-per-node: name a partition with --partition that takes it",
-        )  # fmt: skip
+    ask = bucket.ask(1, {"mem_mb": MEMORY_MB, "gpu": 1}, vars(settings), 0)
+    refusals = {flag: refused(ask, flag) for flag in bucket.GPU_FLAGS}
+    good = [flag for flag, refusal in refusals.items() if not refusal]
+    ours = settings.gpu_flag
+    if ours in good:
+        yield Finding("ok", "gpus", f"{fact}; may be asked for by {' or '.join(good)}")
     else:
-        yield Finding("ok", "gpus", f"{fact}; taken: {' and '.join(good)}")
+        todo = f"set submitit-gpu-flag to {good[0]}" if good else "name another with --partition"
+        yield Finding("FAIL", "gpus", f"{fact}; by {ours}: {refusals[ours]}", todo)
 
 
-def refused(ask: bucket.Ask) -> str:
+def refused(ask: bucket.Ask, gpu_flag: bucket.GpuFlag) -> str:
     """Returns why Slurm would not take a job; nothing if it would."""
-    options = [
-        f"--{name.replace('_', '-')}={value}" for name, value in ask.parameters(1, False).items()
-    ]
+    wanted = ask.parameters(1, gpu_flag)
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in wanted.items()]
     with slurm.unnested():
         environ = dict(os.environ)
     try:

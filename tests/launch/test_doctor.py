@@ -3,6 +3,7 @@
 import http.server
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -142,7 +143,7 @@ def test_without_a_default_partition_one_must_be_named() -> None:
 
 
 ASSOCIATIONS = "lab||normal,gpu|||50|\nother||normal||||\nbroken line\n"
-QUALITIES = "normal||||||\ngpu|8|200|||1-00:00:00\nhuge|1|10|||\n"
+QUALITIES = "normal||||\ngpu|8|200||\nhuge|1|10||\n"
 
 
 @pytest.mark.parametrize(
@@ -203,6 +204,9 @@ def test_settings_are_those_of_the_profile_that_snakemake_would_find(tmp_path: P
     assert settings.load(tmp_path, {"partition": "cpu"}).partition == "cpu"
     profile.write_text("submitit-partitoin: a100\n")
     with pytest.raises(ValueError, match=r"submitit-partitoin'; did you mean 'partition'"):
+        settings.load(tmp_path, {})
+    profile.write_text("submitit-gpu-flag: gpus\n")
+    with pytest.raises(ValueError, match="allowed: gpus-per-node, gres"):
         settings.load(tmp_path, {})
 
 
@@ -370,6 +374,18 @@ def test_a_node_that_is_started_again_has_nothing_to_do(tmp_path: Path) -> None:
 # The whole
 
 
+def test_the_documentation_explains_every_line(repository: Path) -> None:
+    folder = repository / "launch" / "doctor"
+    text = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    made = re.findall(r'Finding\(\s*(?:"[\w ]+"|mark|[^",]+), "([\w ]+)"', text)
+    page = (repository / "docs" / "slurm.md").read_text()
+    rows = page.split("| line |")[1].split("##")[0].splitlines()
+    first = [row.split("|")[1] for row in rows if row.startswith("| `")]
+    explained = {name for cell in first for name in re.findall(r"`([\w ]+)`", cell)}
+    assert len(set(made)) > 15
+    assert set(made) | set(checkup.CLUSTER) == explained
+
+
 def test_a_probe_that_breaks_is_a_line() -> None:
     def broken() -> Iterator[Finding]:
         yield Finding("ok", "first", "fine")
@@ -424,7 +440,31 @@ def test_a_trial_asks_sbatch_for_what_the_executor_would(
     (tmp_path / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "partition": "main"}, {"minutes": 7}, 0)
-    said = trial.refused(ask)
+    said = trial.refused(ask, "gpus-per-node")
     for word in ("--test-only", "--cpus-per-task=2", "--mem=500MB", "--time=7", "--partition=main"):
         assert word in said
-    assert "--gpus-per-node=1" in said
+    assert "--gpus-per-node=1" in said and "--gres" not in said
+    assert "--gres=gpu:1" in trial.refused(ask, "gres")
+
+
+SITE = '#!/bin/sh\ncase "$*" in *FLAG*) exit 0;; *) echo "sbatch: error: no"; exit 1;; esac\n'
+
+
+@pytest.mark.parametrize(
+    ("taken", "mark", "word"),
+    [
+        ("--gpus-per-node=1", "ok", "asked for by gpus-per-node"),
+        ("--gres=gpu:1", "FAIL", "set submitit-gpu-flag to gres"),
+        ("nothing", "FAIL", "name another with --partition"),
+    ],
+)
+def test_how_a_site_wants_to_be_asked_for_devices_is_found(
+    taken: str, mark: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sbatch").write_text(SITE.replace("FLAG", taken))
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    found = one(trial.devices(["gpu:a100:4|3", "(null)|9"], settings.load(tmp_path, {})))
+    assert found.mark == mark and word in str(found)
+    assert "3 nodes with gpu:a100:4" in found.fact
+    assert one(trial.devices(["(null)|9"], settings.load(tmp_path, {}))).mark == "left out"
