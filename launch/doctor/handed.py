@@ -49,7 +49,7 @@ class Handed:
         words = [sys.executable, "-m", "launch.doctor.node", str(self.files)]
         command = shlex.join([*words, "--gpu"] if self.gpu else words)
         wanted = {"mem_mb": MEMORY_MB, "gpu": int(self.gpu)}
-        ask = bucket.ask(1, wanted, vars(self.settings), 0)
+        ask = bucket.ask(1, wanted, vars(self.settings))
         task = runner.Task(command, str(self.logs / "0.0.json"), str(self.logs / "0.0.log"), {})
         (self.id,) = submission.submit(self.logs, self.token, ask, [[task]], self.settings)
 

@@ -21,7 +21,7 @@ def asks(settings: ExecutorSettings, gpus: bool) -> dict[bucket.Ask, list[str]]:
     for agent in sorted(table, key="default".__eq__):  # What others ask for comes last.
         one = table[agent]
         wanted = {"mem_mb": one.mem_mb, "gpu": one.gpu if gpus else 0}
-        found.setdefault(bucket.ask(one.threads, wanted, vars(settings), 0), []).append(agent)
+        found.setdefault(bucket.ask(one.threads, wanted, vars(settings)), []).append(agent)
     return found
 
 
@@ -54,7 +54,7 @@ def devices(groups: Iterable[str], settings: ExecutorSettings) -> Iterator[Findi
         yield Finding("left out", "gpus", "no node has gres of name gpu: runs use processors")
         return
     fact = ", ".join(f"{nodes} nodes with {gres}" for gres, nodes in there.items())
-    ask = bucket.ask(1, {"mem_mb": MEMORY_MB, "gpu": 1}, vars(settings), 0)
+    ask = bucket.ask(1, {"mem_mb": MEMORY_MB, "gpu": 1}, vars(settings))
     refusals = {flag: refused(ask, flag) for flag in bucket.GPU_FLAGS}
     good = [flag for flag, refusal in refusals.items() if not refusal]
     ours = settings.gpu_flag

@@ -1,7 +1,6 @@
-"""What `reverie doctor` makes of what Slurm prints, of a node's answers, and of no Slurm at all."""
+"""What `reverie doctor` makes of this machine, of a node's answers, and of no Slurm at all."""
 
 import http.server
-import math
 import os
 import re
 import threading
@@ -14,170 +13,13 @@ import pytest
 from snakemake_executor_plugin_submitit import bucket
 
 from launch import cli
-from launch.doctor import accounts, checkup, cluster, here, node, settings, sight, trial
+from launch.doctor import checkup, here, node, settings, sight, trial
 from launch.doctor.finding import Finding, guarded
-
-CONFIG = """\
-Configuration data as of 2026-11-26T19:28:57
-AccountingStorageEnforce = associations,limits
-AccountingStorageType   = accounting_storage/slurmdbd
-EnforcePartLimits       = NO
-JobRequeue              = 1
-KillWait                = 30 sec
-MaxArraySize            = 1001
-MaxJobCount             = 10000
-OverTimeLimit           = 0 min
-PowerPlugin             =
-PreemptMode             = GANG,SUSPEND
-PreemptType             = preempt/partition_prio
-
-Slurmctld(primary) at login1 is UP
-"""
-PARTITIONS = """\
-PartitionName=main AllowAccounts=ALL Default=YES DefaultTime=NONE GraceTime=0 MaxTime=2-00:00:00 \
-Nodes=n[1-2] OverTimeLimit=NONE PreemptMode=REQUEUE State=UP TotalNodes=2 DefMemPerCPU=4000
-PartitionName=short AllowAccounts=ALL Default=NO DefaultTime=00:30:00 GraceTime=120 \
-MaxTime=04:00:00 Nodes=n[1-2] OverTimeLimit=5 PreemptMode=CANCEL State=DOWN TotalNodes=2 \
-DefMemPerNode=UNLIMITED
-"""
-
-
-def config(**changed: str) -> dict[str, str]:
-    return cluster.configuration(CONFIG) | changed
-
-
-def parts() -> dict[str, dict[str, str]]:
-    return cluster.partitions(PARTITIONS)
 
 
 def one(findings: Iterator[Finding]) -> Finding:
     (found,) = findings
     return found
-
-
-def test_a_configuration_is_read_by_name_with_empty_values_and_without_the_rest() -> None:
-    found = cluster.configuration(CONFIG)
-    assert (found["KillWait"], found["PowerPlugin"]) == ("30 sec", "")
-    assert len(found) == 11
-
-
-def test_garbage_instead_of_a_configuration_or_partitions_holds_nothing() -> None:
-    assert cluster.configuration("slurm_load_ctl_conf error: no\n\x00") == {}
-    assert cluster.partitions("nothing\n\nState=UP") == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("UNLIMITED", math.inf), ("30", 1800), ("04:00:00", 14400), ("90:30", 5430),
-        ("1-12:00:00", 129600), ("1-12", 129600),
-    ],
-)  # fmt: skip
-def test_a_duration_is_read_as_slurm_writes_it(text: str, wanted: float) -> None:
-    assert cluster.seconds(text) == wanted
-
-
-@pytest.mark.parametrize(
-    ("value", "allowed", "mark", "word"),
-    [
-        ("1", True, "ok", "JobRequeue=1"),
-        ("0", True, "warn", "ask for JobRequeue=1"),
-        ("1", False, "warn", "submitit-no-requeue"),
-    ],
-)
-def test_whether_jobs_are_requeued_is_said(value: str, allowed: bool, mark: str, word: str) -> None:
-    found = one(cluster.requeue(config(JobRequeue=value), allowed))
-    assert found.mark == mark and word in str(found)
-
-
-def test_a_partition_says_itself_how_it_makes_room() -> None:
-    mode, time_left = cluster.preemption(config(), parts()["main"])
-    assert (mode.mark, time_left.mark) == ("ok", "ok") and "REQUEUE" in mode.fact
-    mode, time_left = cluster.preemption(config(), parts()["short"])
-    assert mode.mark == "warn" and "retries" in mode.todo
-    assert "150 s (GraceTime 120, KillWait 30)" in time_left.fact
-
-
-def test_a_short_time_to_save_and_no_preemption_at_all_are_seen() -> None:
-    assert list(cluster.preemption(config(KillWait="5 sec"), parts()["main"]))[1].mark == "warn"
-    off = config(PreemptType="preempt/none", PreemptMode="OFF")
-    assert "not preempted" in one(cluster.preemption(off, parts()["main"])).fact
-    gang = config(PreemptType="preempt/qos")
-    assert "SUSPEND" in next(cluster.preemption(gang, parts()["main"])).fact
-
-
-@pytest.mark.parametrize(
-    ("changed", "mark", "word"),
-    [
-        ({}, "ok", "1,425 runs are 2 arrays"),
-        ({"MaxArraySize": "0"}, "FAIL", "arrays are off"),
-        ({"MaxJobCount": "600"}, "warn", "--jobs 300"),
-    ],
-)
-def test_how_many_jobs_slurm_takes_is_weighed_against_a_sweep(
-    changed: dict[str, str], mark: str, word: str
-) -> None:
-    found = one(cluster.arrays(config(**changed)))
-    assert found.mark == mark and word in str(found)
-
-
-@pytest.mark.parametrize(
-    ("name", "minutes", "mark", "word"),
-    [
-        ("", 1440, "ok", "main: UP, 2 nodes, at most 2880 minutes, DefMemPerCPU=4000 MB"),
-        ("", 4320, "FAIL", "set submitit-minutes to 2880"),
-        ("short", 60, "FAIL", "it takes no jobs now"),
-        ("shrot", 60, "FAIL", "name one with --partition: main, short"),
-    ],
-)
-def test_a_partition_must_exist_be_up_and_take_long_enough_jobs(
-    name: str, minutes: int, mark: str, word: str
-) -> None:
-    found = one(cluster.partition(parts(), name, minutes))
-    assert found.mark == mark and word in str(found)
-
-
-def test_without_a_default_partition_one_must_be_named() -> None:
-    found = one(cluster.partition({"short": parts()["short"]}, "", 60))
-    assert found.mark == "FAIL" and "none is the default" in found.fact
-
-
-ASSOCIATIONS = "lab||normal,gpu|||50|\nother||normal||||\nbroken line\n"
-QUALITIES = "normal||||\ngpu|8|200||\nhuge|1|10||\n"
-
-
-@pytest.mark.parametrize(
-    ("account", "qos", "mark", "word"),
-    [
-        ("", "", "warn", "say `--jobs 200` to snakemake"),
-        ("other", "", "ok", "any number of jobs submitted"),
-        ("lab", "gpu", "warn", "at most 8 jobs running"),
-        ("", "huge", "warn", "--jobs 10"),
-        ("labb", "", "FAIL", "name one with --account: lab, other"),
-    ],
-)
-def test_the_limits_of_a_user_are_those_of_account_and_qos(
-    account: str, qos: str, mark: str, word: str
-) -> None:
-    mine = accounts.rows(ASSOCIATIONS, accounts.ASSOCIATION)
-    qualities = accounts.rows(QUALITIES, accounts.QUALITY)
-    asked = {"account": account, "qos": qos}
-    found = one(accounts.limits(config(), mine, qualities, asked))
-    assert found.mark == mark and word in str(found)
-
-
-def test_limits_that_are_not_enforced_are_no_warning() -> None:
-    mine = accounts.rows("lab||normal||5||\n", accounts.ASSOCIATION)
-    lax = config(AccountingStorageEnforce="none")
-    assert "enforces none" in one(accounts.limits(lax, mine, [], {"account": "", "qos": ""})).fact
-
-
-def test_no_accounting_is_said_with_what_is_lost_by_it() -> None:
-    assert one(accounts.accounting(config(), "")).mark == "ok"
-    off = config(AccountingStorageType="accounting_storage/none")
-    assert "markers" in one(accounts.accounting(off, "Slurm accounting storage is disabled")).todo
-    broken = one(accounts.accounting(config(), "sacct: Connection\nrefused"))
-    assert "sacct: Connection refused" in broken.fact
 
 
 def test_what_sbatch_says_is_told_once_and_without_its_name() -> None:
@@ -433,13 +275,26 @@ def test_garbage_from_every_command_of_slurm_is_lines_and_no_traceback(
     assert said.err == ""
 
 
+def test_commands_without_a_cluster_behind_them_fail_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in checkup.COMMANDS:
+        (tmp_path / name).write_text("#!/bin/sh\necho 'fatal: no configuration' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert cli.main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("FAIL  ") == 1 and "fatal: no configuration" in said
+    assert "left out  probe job     the controller does not answer" in said
+
+
 def test_a_trial_asks_sbatch_for_what_the_executor_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sbatch").write_text('#!/bin/sh\necho "sbatch: error: $*" >&2\nexit 1\n')
     (tmp_path / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "partition": "main"}, {"minutes": 7}, 0)
+    ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "partition": "main"}, {"minutes": 7})
     said = trial.refused(ask, "gpus-per-node")
     for word in ("--test-only", "--cpus-per-task=2", "--mem=500MB", "--time=7", "--partition=main"):
         assert word in said
