@@ -22,6 +22,7 @@ EXAMPLES = """examples:
   reverie play runs/demo/ppo/pong/0                    a video of it
   reverie dream runs/atari100k/dreamerv3/pong/0        what its world model sees and imagines
   reverie report demo --partial                        what there is so far
+  reverie doctor                                       what a sweep would meet on a cluster
   snakemake --profile local --config suite=demo        the whole suite
 """
 
@@ -57,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
     for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
-    for add in (_status, _attach, _cancel):
+    for add in (_status, _attach, _cancel, _doctor):
         add(verbs)
     return top
 
@@ -415,6 +416,36 @@ def cancel(args: argparse.Namespace) -> None:
 
 def _complain(text: str) -> None:
     print(f"reverie: {text}", file=sys.stderr)
+
+
+def _doctor(verbs: Verbs) -> None:
+    sub = _verb(
+        verbs, doctor, "doctor", "say what would go wrong with a sweep on this machine's cluster",
+        "A line for each finding: mark, fact, -> what to do. Exit code 1 if anything FAILs.\n"
+        "A job of five minutes, cancelled after two or less, is handed over as a sweep's are; it\n"
+        "shows whether warnings, requeue, files and locks work. docs/slurm.md has more.\n\n"
+        "  reverie doctor\n"
+        "  reverie doctor --partition gpu --account lab --wait 1800\n"
+        "  reverie doctor --no-job",
+    )  # fmt: skip
+    for name in ("partition", "account", "qos"):
+        sub.add_argument(f"--{name}", help=f"{name} to ask for, instead of the profile's")
+    sub.add_argument(
+        "--no-srun", action="store_const", const=True, help="as with --submitit-no-srun"
+    )
+    sub.add_argument("--no-job", action="store_true", help="only what can be known without a job")
+    sub.add_argument(
+        "--wait", type=_positive, default=120, metavar="SECONDS",
+        help="for the start of the job (default 120)",
+    )  # fmt: skip
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Examines machine and cluster."""
+    from launch.doctor import checkup
+
+    said = {name: getattr(args, name) for name in ("partition", "account", "qos", "no_srun")}
+    return checkup.main(checkup.Wish(said, not args.no_job, args.wait), Path.cwd())
 
 
 if __name__ == "__main__":

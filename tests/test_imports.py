@@ -36,7 +36,7 @@ OWNERS = {
     "av": {"launch/video.py"},
     "submitit": {"launch/executor"},
     "snakemake_interface_executor_plugins": {"launch/executor"},
-    "snakemake_executor_plugin_submitit": {"launch/executor"},
+    "snakemake_executor_plugin_submitit": {"launch/executor", "launch/doctor"},
     "torch": {"agents"},
 }
 HEAVY = {"mlflow", "snakemake", "pandas", "matplotlib", "seaborn", "rliable", "scipy", "submitit"}

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -57,7 +57,7 @@ PreemptMode=REQUEUE
 SlurmdTimeout=30
 InactiveLimit=0
 NodeName=n[1-2] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{second}] CPUs={cpus} \
-RealMemory=8000 State=UNKNOWN
+RealMemory={memory} {gres} State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 \
 PreemptMode=REQUEUE
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
@@ -95,7 +95,8 @@ class Cluster:
 
     def __init__(
         self, folder: Path, *, accounting: bool = False, cpus: int = 4, array: int = 1001,
-        age_s: int = 300,
+        age_s: int = 300, memory_mb: int = 8000, gpus: int = 0,
+        settings: Mapping[str, str] | None = None,
     ):  # fmt: skip
         """Starts nothing yet.
 
@@ -105,6 +106,9 @@ class Cluster:
             cpus: that each node says it has.
             array: MaxArraySize, one more than an array's tasks.
             age_s: seconds for which the controller remembers finished jobs.
+            memory_mb: that each node says it has.
+            gpus: that each node says it has; they are not there.
+            settings: lines of slurm.conf by name, instead of the usual ones or beside them.
         """
         self.folder, self.accounting = folder, accounting
         self.env = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": search_path()}
@@ -118,8 +122,10 @@ class Cluster:
             "folder": folder, "munge": folder / "munge" / "socket", "second": ports["first"] + 1,
             "host": socket.gethostname().split(".")[0], "user": os.environ.get("USER", "root"),
             "accounting": stored if accounting else "AccountingStorageType=accounting_storage/none",
-            "cpus": cpus, "array": array, "age": age_s,
+            "cpus": cpus, "array": array, "age": age_s, "memory": memory_mb,
+            "gres": f"Gres=gpu:{gpus}" if gpus else "",
         }  # fmt: skip
+        self.gpus, self.settings = gpus, dict(settings or {})
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -155,7 +161,14 @@ class Cluster:
         key = self.folder / "munge" / "key"
         key.write_bytes(secrets.token_bytes(1024))
         key.chmod(0o400)
-        (self.folder / "slurm.conf").write_text(CONFIGURATION.format(**self.facts))
+        lines = CONFIGURATION.format(**self.facts).splitlines()
+        usual = [line for line in lines if line.partition("=")[0] not in self.settings]
+        ours = [f"{name}={value}" for name, value in self.settings.items()]
+        if self.gpus:
+            ours.append("GresTypes=gpu")
+            device = "Name=gpu File=/dev/null\n" * self.gpus
+            (self.folder / "gres.conf").write_text(device)
+        (self.folder / "slurm.conf").write_text("\n".join([*ours, *usual, ""]))
         books = self.folder / "slurmdbd.conf"
         books.write_text(BOOKS.format(**self.facts))
         books.chmod(0o600)

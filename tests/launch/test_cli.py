@@ -11,6 +11,7 @@ import pytest
 from launch import cli
 
 VERBS = ("run", "evaluate", "play", "dream", "suites", "agents", "report", "sync", "export")
+VERBS += ("doctor",)
 RUN = ("run", "ppo", "--suite", "demo", "--game", "pong", "--seed", "0")
 
 

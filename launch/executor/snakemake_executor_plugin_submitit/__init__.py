@@ -30,7 +30,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm
+from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm, submission
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
@@ -39,7 +39,6 @@ FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed
 LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
 BOOKS_S = 60.0  # Between two questions to accounting;
 NO_BOOKS_S = 600.0  # and where it does not answer.
-TIMEOUTS = 100_000  # How often a job may run out of time and go on: as often as it needs.
 
 
 def about(text: str) -> dict[str, Any]:
@@ -208,28 +207,10 @@ class Executor(RemoteExecutor):
         Raises:
             SlurmError: sbatch failed; Refused, if it always will.
         """
-        import submitit
-        from submitit.core.utils import FailedJobError, FailedSubmissionError
-
         if token in self.tried and (ids := slurm.named(token)):
             return ids  # The answer to an earlier call was lost on its way.
         self.tried.add(token)
-        s, count = self.settings, max(map(len, tasks))
-        executor = submitit.SlurmExecutor(self.folder / "jobs" / token, max_num_timeout=TIMEOUTS)
-        extra = {"requeue": True} if not s.no_requeue else {"no-requeue": True}
-        extra |= dict(word.lstrip("-").partition("=")[::2] for word in (ask.extra or "").split())
-        setup = ["export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK", *filter(None, [s.setup])]
-        executor.update_parameters(
-            job_name=token, signal_delay_s=s.delay_s, array_parallelism=s.array_parallelism,
-            setup=setup, additional_parameters=extra, wckey=None, use_srun=not s.no_srun,
-            stderr_to_stdout=True, **ask.parameters(count, s.gpu_flag),
-        )  # fmt: skip
-        jobs = [runner.Job(each, str(Path.cwd()), float(s.delay_s)) for each in tasks]
-        try:
-            with slurm.unnested():
-                return [str(job.job_id) for job in executor.submit_array(jobs)]
-        except (FailedJobError, FailedSubmissionError, OSError) as error:
-            raise slurm.failure(str(error)) from error
+        return submission.submit(self.folder / "jobs" / token, token, ask, tasks, self.settings)
 
     def entry(
         self, job: JobExecutorInterface, token: str, index: int, slot: int, ask: bucket.Ask

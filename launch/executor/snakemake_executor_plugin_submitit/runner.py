@@ -26,6 +26,7 @@ from typing import Any
 STOPPED = 75  # EX_TEMPFAIL: a command that saved and left because it was asked to.
 PREEMPTED = 143  # As a shell reports SIGTERM.
 MARGIN_S = 20.0  # Of the delay, for what comes after the commands have left.
+POLL_S = 0.1
 LOG_LINES = 20  # Of a failed command, kept in its marker.
 
 
@@ -87,7 +88,8 @@ class Job:
     def finish(self, index: int) -> int:
         """Waits for a command and writes its marker; returns its exit status."""
         process, task = self.running[index], self.tasks[index]
-        code = process.wait()
+        while (code := ended(process)) is None:
+            time.sleep(POLL_S)
         if not (self.stopping and code in (STOPPED, -signal.SIGTERM)):
             write(Path(task.marker), code, [] if code == 0 else tail(Path(task.log)))
         return code
@@ -96,13 +98,15 @@ class Job:
         """Asks all commands to save and leave, and waits for that."""
         self.stopping = True
         for process in self.running.values():
-            if process.poll() is None:
+            if ended(process) is None:
                 os.killpg(process.pid, signal.SIGTERM)
         until = time.monotonic() + seconds
-        while time.monotonic() < until and any(p.poll() is None for p in self.running.values()):
-            time.sleep(0.1)
+        while time.monotonic() < until and any(
+            ended(process) is None for process in self.running.values()
+        ):
+            time.sleep(POLL_S)
         for index in self.running:
-            if self.running[index].poll() is not None:
+            if ended(self.running[index]) is not None:
                 self.finish(index)
 
     def checkpoint(self) -> Any:
@@ -133,6 +137,18 @@ def shares(cores: list[int], count: int, environment: Mapping[str, str]) -> list
         return [cores] * count
     each = own // count
     return [cores[index * each : (index + 1) * each] for index in range(count)]
+
+
+def ended(process: subprocess.Popen[bytes]) -> int | None:
+    """Returns the exit status of a command; None while it runs.
+
+    Popen's own wait holds a lock, and a handler that interrupts it is told that all are running. So
+    ended commands are looked at, and left for the kernel to clear away with this process.
+    """
+    found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
 
 def write(marker: Path, code: int, lines: list[str]) -> None:

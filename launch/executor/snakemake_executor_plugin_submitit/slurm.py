@@ -79,15 +79,15 @@ def unnested() -> Iterator[None]:
         os.environ.update(held)
 
 
-def ask(*words: str) -> str:
-    """Returns what a command prints.
+def ask(*words: str, seconds: float = ANSWER_S) -> str:
+    """Returns what a command prints, if it does so within some seconds.
 
     Raises:
         SlurmError: it failed or did not answer in time.
     """
     try:
         done = subprocess.run(
-            words, env=outside(), capture_output=True, text=True, timeout=ANSWER_S, check=False
+            words, env=outside(), capture_output=True, text=True, timeout=seconds, check=False
         )
     except (subprocess.TimeoutExpired, OSError) as error:
         raise SlurmError(f"{words[0]}: {error}") from error
