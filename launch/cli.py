@@ -9,9 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launch.parser import Parser
-
-Verbs = argparse._SubParsersAction
+from launch import sweeps
+from launch.parser import Parser, Verbs, natural, positive, verb
 
 EXAMPLES = """examples:
   reverie suites                                       what can be measured
@@ -58,24 +57,12 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
     for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
-    for add in (_status, _attach, _cancel, _doctor):
-        add(verbs)
+    sweeps.add(verbs)
     return top
 
 
-def _verb(
-    verbs: Verbs, function: Callable[..., int | None], name: str, help: str, epilog: str = ""
-) -> argparse.ArgumentParser:
-    sub = verbs.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    sub.set_defaults(verb=function, parser=sub)
-    return sub
-
-
 def _run(verbs: Verbs) -> None:
-    sub = _verb(
+    sub = verb(
         verbs, run, "run", "train one agent on one game with one seed, or go on with that",
         "Repeat the command to go on after a stop or a kill. Exit codes: 0 finished, 1 failed,\n"
         "2 refused, 75 stopped with a checkpoint. Stop it with Ctrl-C, SIGTERM, SIGUSR2 or by\n"
@@ -91,8 +78,8 @@ def _run(verbs: Verbs) -> None:
     sub.add_argument("agent", help="name of an agent (see `reverie agents`)")
     sub.add_argument("--suite", required=True, help="whose task and budget (see `reverie suites`)")
     sub.add_argument("--game", required=True, help="one of the suite's games")
-    sub.add_argument("--seed", type=_natural, default=0, help="0, 1, 2, ... (default 0)")
-    sub.add_argument("--frames", type=_natural, help="budget instead of the suite's; a debug run")
+    sub.add_argument("--seed", type=natural, default=0, help="0, 1, 2, ... (default 0)")
+    sub.add_argument("--frames", type=natural, help="budget instead of the suite's; a debug run")
     sub.add_argument(
         "--block", action="append", default=[], help="named settings of the agent, repeatable"
     )
@@ -103,10 +90,10 @@ def _run(verbs: Verbs) -> None:
     sub.add_argument("--backend", help="ale or envpool instead of the suite's; a debug run")
     sub.add_argument("--out", type=Path, metavar="DIR", help="folder of the run; no receipt")
     sub.add_argument(
-        "--threads", type=_positive, default=1, help="of the agent on the CPU (default 1)"
+        "--threads", type=positive, default=1, help="of the agent on the CPU (default 1)"
     )
     sub.add_argument(
-        "--workers", type=_natural, help="of the environments; changes nothing but the speed"
+        "--workers", type=natural, help="of the environments; changes nothing but the speed"
     )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
     sub.add_argument(
@@ -158,24 +145,8 @@ def _follower(mode: str) -> Callable[[Path], None]:
     return start
 
 
-def _natural(text: str) -> int:
-    value = int(text.replace("_", ""))
-    if value < 0:
-        raise ValueError
-    return value
-
-
-def _positive(text: str) -> int:
-    if (value := _natural(text)) == 0:
-        raise ValueError
-    return value
-
-
-_natural.__name__, _positive.__name__ = "whole number from 0", "whole number from 1"
-
-
 def _evaluate(verbs: Verbs) -> None:
-    sub = _verb(
+    sub = verb(
         verbs, evaluate, "evaluate", "play episodes with a run's agent beside random play",
         "The run may still be going on: nothing of it is touched, its newest checkpoint plays.\n"
         "The result is also kept in RUN/evaluations/. Equal seeds give equal results.\n\n"
@@ -183,11 +154,11 @@ def _evaluate(verbs: Verbs) -> None:
         "  reverie evaluate runs/demo/ppo/pong/0 --weights best --seed 1",
     )  # fmt: skip
     sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
-    sub.add_argument("--episodes", type=_positive, default=50, help="default 50")
+    sub.add_argument("--episodes", type=positive, default=50, help="default 50")
     _how(sub)
-    sub.add_argument("--seed", type=_natural, default=0, help="of the evaluation (default 0)")
+    sub.add_argument("--seed", type=natural, default=0, help="of the evaluation (default 0)")
     sub.add_argument(
-        "--workers", type=_natural, help="of the environments; changes nothing but the speed"
+        "--workers", type=natural, help="of the environments; changes nothing but the speed"
     )
 
 
@@ -221,13 +192,13 @@ def _how(sub: argparse.ArgumentParser) -> None:
         "or latest while the run has not finished)",
     )  # fmt: skip
     sub.add_argument(
-        "--threads", type=_positive, default=1, help="of the agent on the CPU (default 1)"
+        "--threads", type=positive, default=1, help="of the agent on the CPU (default 1)"
     )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
 
 
 def _play(verbs: Verbs) -> None:
-    sub = _verb(
+    sub = verb(
         verbs, play, "play", "show a run's agent playing, as a video or in a window",
         "Every frame of the emulator is shown, in its colours, at 60 frames a second; the agent\n"
         "sees what its view says. Games are whole; short ones follow each other for 10 seconds.\n\n"
@@ -241,9 +212,9 @@ def _play(verbs: Verbs) -> None:
     )
     where.add_argument("--window", action="store_true", help="a window instead; needs a screen")
     _how(sub)
-    sub.add_argument("--seed", type=_natural, default=0, help="of the game played (default 0)")
+    sub.add_argument("--seed", type=natural, default=0, help="of the game played (default 0)")
     sub.add_argument(
-        "--max-frames", type=_positive, default=18_000, help="default 18000, which are 5 minutes"
+        "--max-frames", type=positive, default=18_000, help="default 18000, which are 5 minutes"
     )
 
 
@@ -261,7 +232,7 @@ def play(args: argparse.Namespace) -> int:
 
 
 def _dream(verbs: Verbs) -> None:
-    sub = _verb(
+    sub = verb(
         verbs, dream, "dream", "show what a run's world model sees, expects and dreams",
         "The agent plays four games of its suite's task; the model is shown their last rows.\n\n"
         "  open_loop.mp4       what happened, what the model imagined after 5 images, the error\n"
@@ -274,8 +245,8 @@ def _dream(verbs: Verbs) -> None:
     sub.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     sub.add_argument("--out", type=Path, metavar="DIR", help="of the files (default RUN/media)")
     _how(sub)
-    sub.add_argument("--steps", type=_positive, default=45, help="imagined (default 45)")
-    sub.add_argument("--seed", type=_natural, default=0, help="of games and dreams (default 0)")
+    sub.add_argument("--steps", type=positive, default=45, help="imagined (default 45)")
+    sub.add_argument("--seed", type=natural, default=0, help="of games and dreams (default 0)")
 
 
 def dream(args: argparse.Namespace) -> int:
@@ -292,7 +263,7 @@ def dream(args: argparse.Namespace) -> int:
 
 
 def _suites(verbs: Verbs) -> None:
-    sub = _verb(verbs, list_suites, "suites", "list the suites, or show one in full")
+    sub = verb(verbs, list_suites, "suites", "list the suites, or show one in full")
     sub.add_argument("suite", nargs="?", help="name of a suite")
 
 
@@ -304,7 +275,7 @@ def list_suites(args: argparse.Namespace) -> None:
 
 
 def _agents(verbs: Verbs) -> None:
-    sub = _verb(verbs, list_agents, "agents", "list the agents, or show one in full")
+    sub = verb(verbs, list_agents, "agents", "list the agents, or show one in full")
     sub.add_argument("agent", nargs="?", help="name of an agent")
 
 
@@ -316,7 +287,7 @@ def list_agents(args: argparse.Namespace) -> None:
 
 
 def _report(verbs: Verbs) -> None:
-    sub = _verb(verbs, report, "report", "make a suite's tables, figures and report.html")
+    sub = verb(verbs, report, "report", "make a suite's tables, figures and report.html")
     sub.add_argument("suite", help="name of a suite")
     sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
     sub.add_argument(
@@ -335,7 +306,7 @@ def report(args: argparse.Namespace) -> None:
 
 
 def _sync(verbs: Verbs) -> None:
-    sub = _verb(verbs, sync, "sync", "bring run files to MLflow; what is there is left alone")
+    sub = verb(verbs, sync, "sync", "bring run files to MLflow; what is there is left alone")
     sub.add_argument("targets", nargs="*", help="suites or run folders (default: all of runs/)")
     sub.add_argument("--follow", action="store_true", help="go on until interrupted")
 
@@ -348,7 +319,7 @@ def sync(args: argparse.Namespace) -> int:
 
 
 def _export(verbs: Verbs) -> None:
-    sub = _verb(verbs, export, "export", "write a run's metrics for another program")
+    sub = verb(verbs, export, "export", "write a run's metrics for another program")
     sub.add_argument("run", type=Path, help="a run folder")
     sub.add_argument("--tensorboard", action="store_true", required=True)
     sub.add_argument("--out", type=Path, help="folder (default RUN/tensorboard)")
@@ -359,93 +330,6 @@ def export(args: argparse.Namespace) -> None:
     from launch import export as exporting
 
     print(exporting.tensorboard(args.run, args.out))
-
-
-def _status(verbs: Verbs) -> None:
-    sub = _verb(
-        verbs, status, "status", "show how far every run of a sweep is, on Slurm or here",
-        "Reads what runs and the sweep left in this folder, and asks Slurm once.\n\n"
-        "  reverie status                what was handed to Slurm, or has run here\n"
-        "  reverie status atari100k --agents dreamerv3,ppo",
-    )  # fmt: skip
-    sub.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite")
-    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
-
-
-def status(args: argparse.Namespace) -> None:
-    """Shows a sweep."""
-    from launch import status as showing
-
-    print(showing.main(args.suites, args.agents, Path.cwd(), _complain))
-
-
-def _attach(verbs: Verbs) -> None:
-    _verb(
-        verbs, attach, "attach", "go on with the sweep that was handed to Slurm last",
-        "While its main process lives, its table is shown again and again; after that was killed\n"
-        "or logged out, the same command is given again: it takes up what is queued or running.",
-    )  # fmt: skip
-
-
-def attach(args: argparse.Namespace) -> int:
-    """Attaches to a sweep."""
-    from launch import status as showing
-
-    return showing.attach(Path.cwd(), sys.stdout)
-
-
-def _cancel(verbs: Verbs) -> None:
-    sub = _verb(
-        verbs, cancel, "cancel", "cancel jobs of this folder's sweeps on Slurm",
-        "Runs save, leave, and go on from there when the sweep is started again.\n\n"
-        "  reverie cancel ppo/pong/0     one run\n"
-        "  reverie cancel --all          everything that is queued or running",
-    )  # fmt: skip
-    which = sub.add_mutually_exclusive_group(required=True)
-    which.add_argument("runs", nargs="*", default=[], metavar="RUN", help="agent/game/seed")
-    which.add_argument("--all", action="store_true", help="all of them")
-
-
-def cancel(args: argparse.Namespace) -> None:
-    """Cancels jobs."""
-    from launch import status as showing
-
-    found = showing.cancel(args.runs, Path.cwd())
-    print("\n".join(found) or "nothing is queued or running")
-
-
-def _complain(text: str) -> None:
-    print(f"reverie: {text}", file=sys.stderr)
-
-
-def _doctor(verbs: Verbs) -> None:
-    sub = _verb(
-        verbs, doctor, "doctor", "say what would go wrong with a sweep on this machine's cluster",
-        "A line for each finding: mark, fact, -> what to do. Exit code 1 if anything FAILs.\n"
-        "A job of five minutes, cancelled after two or less, is handed over as a sweep's are; it\n"
-        "shows whether warnings, requeue, files and locks work. docs/slurm.md has more.\n\n"
-        "  reverie doctor\n"
-        "  reverie doctor --partition gpu --account lab --wait 1800\n"
-        "  reverie doctor --no-job",
-    )  # fmt: skip
-    for name in ("partition", "account", "qos"):
-        sub.add_argument(f"--{name}", help=f"{name} to ask for, instead of the profile's")
-    sub.add_argument(
-        "--no-srun", action="store_const", const=True, help="as with --submitit-no-srun"
-    )
-    sub.add_argument("--no-job", action="store_true", help="only what can be known without a job")
-    sub.add_argument(
-        "--wait", type=_positive, default=120, metavar="SECONDS",
-        help="for the start of the job (default 120)",
-    )  # fmt: skip
-
-
-def doctor(args: argparse.Namespace) -> int:
-    """Examines machine and cluster."""
-    from launch.doctor import checkup
-
-    said = {name: getattr(args, name) for name in ("partition", "account", "qos", "no_srun")}
-    return checkup.main(checkup.Wish(said, not args.no_job, args.wait), Path.cwd())
 
 
 if __name__ == "__main__":

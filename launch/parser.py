@@ -2,8 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
+
+Verbs = argparse._SubParsersAction
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,3 +55,33 @@ class Parser(argparse.ArgumentParser):
             verb = getattr(found, "parser", self)
             verb.error(f"unrecognized arguments: {' '.join(rest)}")
         return found
+
+
+def verb(
+    verbs: Verbs, function: Callable[..., int | None], name: str, help: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    """Adds a verb and returns its parser, whose `verb` is the function."""
+    sub = verbs.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    sub.set_defaults(verb=function, parser=sub)
+    return sub
+
+
+def natural(text: str) -> int:
+    """Reads a whole number from 0, for argparse."""
+    value = int(text.replace("_", ""))
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def positive(text: str) -> int:
+    """Reads a whole number from 1, for argparse."""
+    if (value := natural(text)) == 0:
+        raise ValueError
+    return value
+
+
+natural.__name__, positive.__name__ = "whole number from 0", "whole number from 1"

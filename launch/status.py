@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from analysis import cells, coverage
 from launch import listing, plan
 from suites.records import nearest
 from suites.suite import Suite
@@ -114,6 +113,8 @@ def table(
 
 def line(suite: Suite, run: plan.Run, root: Path, handed: Handed, now: float) -> Line:
     """Returns how far one run is."""
+    from analysis import cells, coverage
+
     cell = cells.Cell(suite.name, run.agent, run.game, run.seed)
     here = coverage.standing(suite, cell, root / "results", root / "runs", now)
     log = last_lines(root / run.folder / "log.txt")

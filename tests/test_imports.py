@@ -20,7 +20,7 @@ ALLOWED = {
     "analysis": ("suites",),
 }
 # The command line names the verbs of every room, and imports the room only when the verb is called.
-EXCEPTIONS = {("launch/cli.py", "analysis")}
+EXCEPTIONS = {("launch/cli.py", "analysis"), ("launch/status.py", "analysis")}
 
 # A training run is a process of `suites`, `agents` and `launch`; these are all it may load.
 SMALL = {"yaml", "pydantic", "numpy", "gymnasium"}
@@ -35,8 +35,10 @@ OWNERS = {
     "snakemake": {"launch/flow.py"},
     "av": {"launch/video.py"},
     "submitit": {"launch/executor"},
+    "snakemake_interface_common": {"launch/executor"},
     "snakemake_interface_executor_plugins": {"launch/executor"},
-    "snakemake_executor_plugin_submitit": {"launch/executor", "launch/doctor"},
+    "snakemake_executor_plugin_submitit": {"launch/executor", "launch/doctor", "launch/status.py"},
+    "sqlalchemy": {"launch/mlflow_store.py"},  # MLflow's own.
     "torch": {"agents"},
 }
 HEAVY = {"mlflow", "snakemake", "pandas", "matplotlib", "seaborn", "rliable", "scipy", "submitit"}

@@ -1,0 +1,100 @@
+"""The verbs of `reverie` about sweeps on a cluster."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from launch.parser import Verbs, positive, verb
+
+
+def add(verbs: Verbs) -> None:
+    """Adds them all."""
+    for one in (_status, _attach, _cancel, _doctor):
+        one(verbs)
+
+
+def _status(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, status, "status", "show how far every run of a sweep is, on Slurm or here",
+        "Reads what runs and the sweep left in this folder, and asks Slurm once.\n\n"
+        "  reverie status                what was handed to Slurm, or has run here\n"
+        "  reverie status atari100k --agents dreamerv3,ppo",
+    )  # fmt: skip
+    sub.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite")
+    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
+
+
+def status(args: argparse.Namespace) -> None:
+    """Shows a sweep."""
+    from launch import status as showing
+
+    print(showing.main(args.suites, args.agents, Path.cwd(), _complain))
+
+
+def _attach(verbs: Verbs) -> None:
+    verb(
+        verbs, attach, "attach", "go on with the sweep that was handed to Slurm last",
+        "While its main process lives, its table is shown again and again; after that was killed\n"
+        "or logged out, the same command is given again: it takes up what is queued or running.",
+    )  # fmt: skip
+
+
+def attach(args: argparse.Namespace) -> int:
+    """Attaches to a sweep."""
+    from launch import status as showing
+
+    return showing.attach(Path.cwd(), sys.stdout)
+
+
+def _cancel(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, cancel, "cancel", "cancel jobs of this folder's sweeps on Slurm",
+        "Runs save, leave, and go on from there when the sweep is started again.\n\n"
+        "  reverie cancel ppo/pong/0     one run\n"
+        "  reverie cancel --all          everything that is queued or running",
+    )  # fmt: skip
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("runs", nargs="*", default=[], metavar="RUN", help="agent/game/seed")
+    which.add_argument("--all", action="store_true", help="all of them")
+
+
+def cancel(args: argparse.Namespace) -> None:
+    """Cancels jobs."""
+    from launch import status as showing
+
+    found = showing.cancel(args.runs, Path.cwd())
+    print("\n".join(found) or "nothing is queued or running")
+
+
+def _complain(text: str) -> None:
+    print(f"reverie: {text}", file=sys.stderr)
+
+
+def _doctor(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, doctor, "doctor", "say what would go wrong with a sweep on this machine's cluster",
+        "A line for each finding: mark, fact, -> what to do. Exit code 1 if anything FAILs.\n"
+        "A job of five minutes, cancelled after two or less, is handed over as a sweep's are; it\n"
+        "shows whether warnings, requeue, files and locks work. docs/slurm.md has more.\n\n"
+        "  reverie doctor\n"
+        "  reverie doctor --partition gpu --account lab --wait 1800\n"
+        "  reverie doctor --no-job",
+    )  # fmt: skip
+    for name in ("partition", "account", "qos"):
+        sub.add_argument(f"--{name}", help=f"{name} to ask for, instead of the profile's")
+    sub.add_argument(
+        "--no-srun", action="store_const", const=True, help="as with --submitit-no-srun"
+    )
+    sub.add_argument("--no-job", action="store_true", help="only what can be known without a job")
+    sub.add_argument(
+        "--wait", type=positive, default=120, metavar="SECONDS",
+        help="for the start of the job (default 120)",
+    )  # fmt: skip
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Examines machine and cluster."""
+    from launch.doctor import checkup
+
+    said = {name: getattr(args, name) for name in ("partition", "account", "qos", "no_srun")}
+    return checkup.main(checkup.Wish(said, not args.no_job, args.wait), Path.cwd())
