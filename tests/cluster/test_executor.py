@@ -99,6 +99,24 @@ def test_a_kill_around_the_submission_itself_loses_and_doubles_nothing(
     assert starts(small) == dict.fromkeys(map(str, range(5)), 1)
 
 
+def test_an_edit_does_not_reach_what_was_handed_over_before(small: Site) -> None:
+    room = small.folder / "room/__init__.py"
+    room.parent.mkdir()
+    room.write_text("WORD = 'before'")
+    text = 'sleep 5; python -m room.say > {output}"'
+    rule = SNAKEFILE.partition("sleep {params")[0] + text
+    (small.folder / "Snakefile").write_text(rule)
+    (room.parent / "say.py").write_text("import room\nprint(room.WORD)")
+    main = small.start(*BASE, "--submitit-snapshot", "room", "--config", "count=1")
+    slurm.wait((small.folder / "starts.txt").exists, "the job")
+    room.write_text("WORD = 'after'")
+    said, _ = main.communicate(timeout=120)
+    assert main.returncode == 0, said
+    assert (small.folder / "out/0.txt").read_text() == "before\n"
+    code, said = small.call(*BASE, "--submitit-snapshot", "hall", "--config", "count=2")
+    assert code == 1 and "--submitit-snapshot: no folder" in said
+
+
 def test_an_sbatch_that_fails_is_called_again(small: Site) -> None:
     real = slurm.which("sbatch")
     script = f"#!/bin/sh\necho >> {small.folder}/calls\n"

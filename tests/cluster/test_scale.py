@@ -57,7 +57,8 @@ def test_a_large_sweep_costs_the_controller_and_the_login_node_little(
         with slurm.on_path(site.folder / "bin", scripts, site.environment) as env:
             main = site.start(
                 "--profile", str(ROOT / "slurm"), "--quiet", "all", "--submitit-interval-s", "15",
-                "--submitit-pack", "25", "--config", f"count={JOBS}", PATH=env["PATH"],
+                "--submitit-pack", "25", "--submitit-snapshot", "", "--config", f"count={JOBS}",
+                PATH=env["PATH"],
             )  # fmt: skip
             mib = 0.0
             while main.poll() is None:

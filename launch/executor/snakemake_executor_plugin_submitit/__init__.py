@@ -18,7 +18,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.real import RealExecutor
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+from snakemake_interface_executor_plugins.settings import CommonSettings
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm, submission
+from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm, snapshot, submission
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings, check
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -39,56 +40,6 @@ FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed
 LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
 BOOKS_S = 60.0  # Between two questions to accounting;
 NO_BOOKS_S = 600.0  # and where it does not answer.
-
-
-def about(text: str) -> dict[str, Any]:
-    """Returns what Snakemake wants to know of a setting; an empty text asks for nothing."""
-    return {"help": text, "required": False}
-
-
-@dataclass
-class ExecutorSettings(ExecutorSettingsBase):
-    """What `--submitit-...` and profiles say; resources of rules come before these."""
-
-    folder: Path = field(
-        default=Path(".snakemake/submitit"),
-        metadata=about("ledger, scripts and logs of jobs, where all nodes see them"),
-    )
-    partition: str = field(default="", metadata=about("partition of jobs that name none"))
-    account: str = field(default="", metadata=about("account of jobs that name none"))
-    qos: str = field(default="", metadata=about("quality of service of jobs that name none"))
-    constraint: str = field(default="", metadata=about("constraint of jobs that name none"))
-    gres: str = field(default="", metadata=about("generic resources of jobs that name none"))
-    gpu_flag: str = field(
-        default="gpus-per-node",
-        metadata=about("how the site is asked for devices: gpus-per-node or gres"),
-    )
-    minutes: int = field(default=1440, metadata=about("time limit of jobs that name no runtime"))
-    pack: int = field(default=1, metadata=about("jobs that run side by side in one allocation"))
-    array_limit: int = field(
-        default=1000, metadata=about("most tasks of one array, besides Slurm's own limit")
-    )
-    array_parallelism: int = field(
-        default=256, metadata=about("most tasks of one array that run at once")
-    )
-    delay_s: int = field(
-        default=120, metadata=about("seconds before the time limit at which jobs save and leave")
-    )
-    grace_s: int = field(
-        default=60, metadata=about("seconds for which a job may be unknown to Slurm")
-    )
-    interval_s: int = field(default=15, metadata=about("seconds between two looks at the queue"))
-    no_requeue: bool = field(
-        default=False, metadata=about("jobs that are preempted or out of time fail")
-    )
-    no_srun: bool = field(
-        default=False, metadata=about("start jobs without srun, where a site forbids it")
-    )
-    setup: str = field(default="", metadata=about("shell command before each job"))
-    detach: bool = field(
-        default=False,
-        metadata=about("leave jobs running on Ctrl-C; the same command takes them up"),
-    )
 
 
 common_settings = CommonSettings(
@@ -107,6 +58,7 @@ class Executor(RemoteExecutor):
         self.settings: ExecutorSettings = self.workflow.executor_settings
         check(self.settings)
         self.folder = Path(self.settings.folder).absolute()
+        self.imports = self.take_snapshot()
         self.ledger = Ledger(self.folder)
         self.tried: set[str] = set()  # Submissions for which sbatch was called.
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
@@ -124,6 +76,17 @@ class Executor(RemoteExecutor):
                 "give this one a --submitit-folder of its own"
             ) from None
         self.recover()
+
+    def take_snapshot(self) -> dict[str, str]:
+        """Returns the variables with which jobs import the code as it is now."""
+        names = self.settings.snapshot.split()
+        if not names:
+            return {}
+        try:
+            taken = snapshot.take(Path.cwd(), names, self.folder / "code")
+        except FileNotFoundError as error:
+            raise WorkflowError(f"--submitit-snapshot: no folder {error.filename}") from None
+        return snapshot.environment(taken, os.environ.get("PYTHONPATH", ""))
 
     def recover(self) -> None:
         """Gives ids to what was submitted by a process that was killed before it knew them."""
@@ -228,7 +191,8 @@ class Executor(RemoteExecutor):
             Path(str(path)).parent.mkdir(parents=True, exist_ok=True)
         marker = self.marker(entry)
         log = marker.with_suffix(".log")
-        return runner.Task(self.command(job), str(marker), str(log), {"REVERIE_JOB": entry.name})
+        environment = self.imports | {"REVERIE_JOB": entry.name}
+        return runner.Task(self.command(job), str(marker), str(log), environment)
 
     def command(self, job: JobExecutorInterface) -> str:
         """Returns a shell command: the rule's own, or that of another Snakemake."""
@@ -359,21 +323,6 @@ class Executor(RemoteExecutor):
     def say(self, text: str) -> None:
         """Tells the user something."""
         print(f"reverie: {text}", file=sys.stderr, flush=True)
-
-
-def check(settings: ExecutorSettings) -> None:
-    """Refuses values that Slurm would not understand.
-
-    Raises:
-        WorkflowError: there is one.
-    """
-    if settings.gpu_flag not in bucket.GPU_FLAGS:
-        allowed = ", ".join(bucket.GPU_FLAGS)
-        raise WorkflowError(f"--submitit-gpu-flag: saw {settings.gpu_flag!r}; allowed: {allowed}")
-    for name in ("minutes", "pack", "array_limit", "array_parallelism", "interval_s"):
-        if (seen := getattr(settings, name)) < 1:
-            words = name.replace("_", "-")
-            raise WorkflowError(f"--submitit-{words}: saw {seen}; it must be at least 1")
 
 
 def key_of(job: JobExecutorInterface) -> str:
