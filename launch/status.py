@@ -90,7 +90,7 @@ class Handed:
         if not entry.open:
             return entry.ended, entry.reason
         seen = "" if self.states is None else self.states.get(entry.id)
-        found = queue.judge(runner.read(self.marker(entry)), seen, 0.0, 1.0)
+        found = queue.judge(runner.read(self.marker(entry)), seen, 0.0, 0.0)
         return found.state, found.reason
 
 
