@@ -14,6 +14,7 @@ from launch.cost import estimate, speeds
 from launch.cost.estimate import Cost, Parallel
 from suites.suite import Suite
 
+REFUSED = 2  # The probe's exit code with one clear message.
 START_S = 300.0  # For torch and the network, on a slow file system.
 
 
@@ -35,7 +36,6 @@ def main(args: argparse.Namespace, root: Path) -> None:
     runs = plan.survey(suite, order.agents, root)
     found = estimate.costs(suite, runs, root)
     if args.measure and (missing := [cost for cost in found if not cost.measured]):
-        plan.check(suite.name, [cost.label for cost in missing])
         for cost in missing:
             measure(suite, cost, args.measure, root)
         found = estimate.costs(suite, runs, root)
@@ -69,8 +69,9 @@ def measure(suite: Suite, cost: Cost, box_s: float, root: Path) -> None:
     except subprocess.TimeoutExpired:
         return _say(f"{run.agent} is not measured: an update did not end in time")
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        return _say(f"{run.agent} is not measured: {said[-1]}")
+        said = done.stderr.strip() or f"it ended with {done.returncode}"
+        last = said if done.returncode == REFUSED else said.splitlines()[-1]
+        return _say(f"{run.agent} is not measured: {last}")
     line = json.loads(done.stdout.splitlines()[-1])
     speeds.remember(line, root)
     _say(f"{run.agent}: {estimate.number(line['steps_per_s'])} agent steps a second")

@@ -199,7 +199,7 @@ def text(suite: Suite, found: Sequence[Cost], parallel: Parallel) -> str:
     parts = [table(HEAD, rows, range(1, len(HEAD)))]
     if any(cost.left for cost in found):
         parts += [_sources(found), *_without(suite, found), _end(suite, found, parallel)]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def _row(cost: Cost) -> list[str]:

@@ -29,7 +29,7 @@ class Meter:
         """
         self.box_s, self.learns, self.clock = box_s, learns, clock
         self.began = clock()
-        self.updates = self.rounds = 0
+        self.updates = self.counted = self.rounds = 0  # Counted: those of whole rounds.
         self.updating = 0.0  # When the first round of updates was over.
         self.early: Moment | None = None  # Before the first update: the first moment,
         self.late: Moment | None = None  # and the last one.
@@ -38,7 +38,7 @@ class Meter:
 
     def look(self, steps: int, updates: int, owed: int) -> bool:
         """Takes the counters and says whether there is nothing more to wait for."""
-        now = self.clock()
+        now, self.updates = self.clock(), updates
         if owed:
             return now - self.began >= self.box_s
         moment = (now, steps, self._round(updates, now))
@@ -51,10 +51,10 @@ class Meter:
         return self._enough() or now - self.began >= self.box_s
 
     def _round(self, updates: int, now: float) -> int:
-        if updates > self.updates or not self.learns:
+        if updates > self.counted or not self.learns:
             self.rounds += 1
             self.updating = self.updating or now
-        self.updates = updates
+        self.counted = updates
         return self.rounds
 
     def _before(self, moment: Moment) -> None:
