@@ -99,7 +99,9 @@ def known(suite: Suite, runs: Sequence[plan.Run], root: Path, gpu: int) -> Speed
 def remembered(runs: Sequence[plan.Run], root: Path) -> dict[str, Any] | None:
     """Returns the newest measurement of an agent with its present settings."""
     hashes = {run.hash for run in runs}
-    return next((line for line in reversed(_lines(root / FILE)) if line["hash"] in hashes), None)
+    return next(
+        (line for line in reversed(_lines(root / FILE)) if line.get("hash") in hashes), None
+    )
 
 
 def remember(line: dict[str, Any], root: Path) -> None:
@@ -137,15 +139,16 @@ def _under_way(suite: Suite, runs: Sequence[plan.Run], root: Path, gpu: int) -> 
         # The line in which updates began also holds what the first one waited for: it is the start.
         steady = _span([line for line in lines if line["update"] or not learns])
         if steady:
+            *pace, attempt = steady
             before = _span([line for line in lines if not line["update"]]) if learns else None
             last = lines[-1]
-            where = _where(root / run.folder, gpu)
+            where = _where(root / run.folder, gpu, attempt)
             done = min(1.0, last["frame"] / suite.frames)
-            yield _Seen(*steady, before or (0, 0), *where, last["unix"], done)
+            yield _Seen(*pace, before[:2] if before else (0, 0), *where, last["unix"], done)
 
 
-def _span(lines: Lines) -> tuple[float, float] | None:
-    """Returns agent steps and seconds of the newest attempt that has two lines.
+def _span(lines: Lines) -> tuple[float, float, int] | None:
+    """Returns agent steps and seconds of the newest attempt that has two lines, and its number.
 
     The clock of the lines is that of the run: what a kill has lost is not in it.
     """
@@ -153,7 +156,7 @@ def _span(lines: Lines) -> tuple[float, float] | None:
         some = [line for line in lines if line["attempt"] == attempt]
         steps, seconds = (some[-1][key] - some[0][key] for key in ("agent_step", "seconds"))
         if steps > 0 and seconds > 0:
-            return steps, seconds
+            return steps, seconds, attempt
     return None
 
 
@@ -188,15 +191,23 @@ def idle(suite: Suite, label: str) -> bool:
     return config.settings(suite, label)["training"]["sampling"] == "none"
 
 
-def _where(folder: Path, gpu: int) -> tuple[str, int | None, str]:
-    """Returns device, threads and host of a run; what its folder does not say is empty."""
+def _where(folder: Path, gpu: int, attempt: int = 0) -> tuple[str, int | None, str]:
+    """Returns device, threads and host of a run; what its folder does not say is empty.
+
+    Args:
+        folder: of the run.
+        gpu: devices that it takes where there are any.
+        attempt: counts from 1; 0 is the last one, whose machine the folder describes.
+    """
     runtime = _json(folder / "config.json").get("runtime", {})
     told = _json(folder / "provenance.json")
-    if not told:
+    hosts = [each["host"] for each in told.get("attempts", [])]
+    if not hosts:
         return "", runtime.get("threads"), ""
-    gpus = told["machine"].get("gpus") or []
+    gpus = told.get("machine", {}).get("gpus") or []
     device = gpus[0] if gpus and gpu and runtime.get("device") != "cpu" else "cpu"
-    return device, runtime.get("threads"), told["attempts"][-1]["host"]
+    host = hosts[min(attempt, len(hosts)) - 1]
+    return device if host == hosts[-1] else "", runtime.get("threads"), host
 
 
 def _threads(count: int | None) -> str:

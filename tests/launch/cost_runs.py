@@ -43,19 +43,24 @@ class Sweep:
         self.begin(name, digest=digest, gpu=gpu)
         write(self.root / run.receipt, told)
 
-    def begin(self, name: str, *, digest: str = "", gpu: str = "", host: str = "node1") -> Path:
+    def begin(
+        self, name: str, *, digest: str = "", gpu: str = "", hosts: Sequence[str] = ("node1",)
+    ) -> Path:
         """Leaves the folder of a run that has begun."""
         run = self.run(name)
         folder = self.root / run.folder
         runtime = {"threads": 1, "workers": 0, "device": "auto"}
         write(folder / "config.json", {"hash": digest or run.hash, "runtime": runtime})
-        machine = {"machine": {"gpus": [gpu] if gpu else []}, "attempts": [{"host": host}]}
+        machine = {
+            "machine": {"gpus": [gpu] if gpu else []},
+            "attempts": [{"host": host} for host in hosts],
+        }
         write(folder / "provenance.json", machine)
         return folder
 
-    def log(self, name: str, lines: Sequence[tuple[int, int, float, int]]) -> Path:
+    def log(self, name: str, lines: Sequence[tuple[int, int, float, int]], **begun: Any) -> Path:
         """Leaves metrics of a run under way: agent step, update, seconds and attempt of a line."""
-        folder = self.begin(name)
+        folder = self.begin(name, **begun)
         words = ("agent_step", "update", "seconds", "attempt")
         told = [dict(zip(words, line, strict=True)) for line in lines]
         text = [json.dumps(each | {"frame": 4 * each["agent_step"], "unix": 1.0}) for each in told]

@@ -80,6 +80,14 @@ def test_the_speed_is_that_of_the_newest_attempt_which_may_run_elsewhere(tmp_pat
     assert rate(sweep) == pytest.approx(50.0), "one line is no stretch of time"
 
 
+def test_the_device_of_an_attempt_on_another_machine_than_the_last_one_is_not_known(tmp_path):
+    sweep = Sweep(tmp_path, "ppo")
+    sweep.log("ppo/pong/0", [*TRAINING, (1200, 30, 27.0, 2)], hosts=["old", "new"], gpu=H100)
+    cost = sweep.costs()["ppo"]
+    assert (cost.speed.device, cost.speed.hosts) == ("", ("old",))
+    assert cost.gpu_hours > 0, "what is not known is not left out of the bill"
+
+
 def test_a_run_that_has_not_learnt_yet_is_no_measurement_unless_it_never_learns(tmp_path):
     sweep = Sweep(tmp_path, "random", "ppo")
     for name in ("random/pong/0", "ppo/pong/0"):
