@@ -17,6 +17,7 @@ from suites.suite import Suite
 
 LAST = 20  # Runs of an agent that are looked at, the newest: a sweep has thousands.
 FILE = Path(".snakemake/submitit/speeds.jsonl")  # Beside the executor's ledger.
+ALONE = 0.5  # Load of a machine on which nobody else computes.
 
 Kind = Literal["finished", "under way", "measured"]
 Lines = list[dict[str, Any]]
@@ -162,7 +163,8 @@ def _span(lines: Lines) -> tuple[float, float, int] | None:
 
 def _measured(line: dict[str, Any]) -> Speed:
     rate, before = line["steps_per_s"], line["before_per_s"]
-    what = f"{line['seconds']:.0f} s of {line['game']}, alone"
+    beside = "alone" if line["load"] < ALONE else f"beside others (load {line['load']:.1f})"
+    what = f"{line['seconds']:.0f} s of {line['game']}, {beside}"
     return Speed(
         rate, before, "measured", 1, line["device"], line["threads"], (line["host"],),
         line["unix"], what,

@@ -75,7 +75,7 @@ class Sweep:
             "hash": run.hash, "threads": 1, "host": "node2", "unix": 2.0, "steps_per_s": rate,
             "before_per_s": None, "seconds": 30.0, "rounds": 9, "device": "cpu",
             "checkpoint_s": 0.1, "checkpoint_bytes": 4_000_000, "weights_bytes": 3_000_000,
-            "replay_bytes_a_row": 0,
+            "replay_bytes_a_row": 0, "load": 0.1,
         }  # fmt: skip
         speeds.remember(line | more, self.root)
 

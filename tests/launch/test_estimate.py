@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from launch import cli
-from launch.cost import estimate, speeds
+from launch.cost import ask, estimate, speeds
+from launch.folder import RunFolder
 from tests.launch.cost_runs import H100, SMOKE, STEPS, Sweep, checkpoint
 
 # Agent step, update, seconds, attempt: prefill at 1,000 steps a second, then 50 after a slow start.
@@ -105,6 +107,14 @@ def test_finished_runs_come_before_runs_under_way_and_these_before_measurements(
     assert rate(sweep) == pytest.approx(50.0)
     sweep.finish("ppo/catch/0", seconds=STEPS / 80)
     assert rate(sweep) == pytest.approx(80.0)
+
+
+def test_a_measurement_says_whether_the_machine_was_busy(tmp_path):
+    sweep = Sweep(tmp_path, "ppo")
+    sweep.remember("ppo/catch/0", 10.0)
+    assert sweep.costs()["ppo"].speed.source.endswith("30 s of catch, alone")
+    sweep.remember("ppo/catch/0", 10.0, load=9.25)
+    assert sweep.costs()["ppo"].speed.source.endswith("30 s of catch, beside others (load 9.2)")
 
 
 def test_what_ran_with_other_settings_does_not_count(tmp_path):
@@ -250,6 +260,17 @@ def test_a_measurement_that_saw_too_little_is_none(tmp_path):
     assert "--measure 4" in done.stderr
     assert "not measured" in done.stdout
     assert not (tmp_path / speeds.FILE).exists()
+
+
+def test_what_a_killed_measurement_left_is_removed_unless_it_lives(tmp_path):
+    for name in ("measuring-dead", "measuring-alive", "jobs"):
+        (tmp_path / name).mkdir()
+    later = time.time() + ask.LEFT_S + 60
+    with RunFolder(tmp_path / "measuring-alive"):
+        ask.sweep_up(tmp_path, time.time())
+        assert len(list(tmp_path.iterdir())) == 3, "it may just have begun"
+        ask.sweep_up(tmp_path, later)
+    assert {path.name for path in tmp_path.iterdir()} == {"measuring-alive", "jobs"}
 
 
 def test_a_limit_is_a_number_above_0(tmp_path, monkeypatch, capsys):
