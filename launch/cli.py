@@ -21,6 +21,8 @@ EXAMPLES = """examples:
   reverie play runs/demo/ppo/pong/0                    a video of it
   reverie dream runs/atari100k/dreamerv3/pong/0        what its world model sees and imagines
   reverie report demo --partial                        what there is so far
+  reverie estimate demo                                what a sweep will cost, from measured speed
+  reverie status                                       how far every run of a sweep is
   reverie doctor                                       what a sweep would meet on a cluster
   snakemake --profile local --config suite=demo        the whole suite
 """
@@ -55,7 +57,17 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
-    for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
+    for add in (
+        _run,
+        _evaluate,
+        _play,
+        _dream,
+        _suites,
+        _agents,
+        _report,
+        _sync,
+        _export,
+    ):
         add(verbs)
     sweeps.add(verbs)
     return top

@@ -158,6 +158,12 @@ def light_hash(
     return _content(suite, parts, game, seed)["hash"]
 
 
+def settings(suite: Suite, label: str) -> dict[str, Any]:
+    """Returns an agent's settings on a suite as its YAML has them: unchecked, without torch."""
+    parts = parse_label(label)
+    return agents.settings(parts.agent, suite.name, parts.blocks, dict(parts.sets))
+
+
 def is_debug(run: RunConfig, suite: Suite) -> bool:
     """Says whether a run is none of the suite's own, and so must not enter its results."""
     asked = (run.frames, run.backend) != (suite.frames, suite.backend)

@@ -4,9 +4,11 @@ Snakemake reads its Snakefile anew in the processes of cluster jobs; there a swe
 rules need. The main process alone checks, reports, moves stale runs aside and starts tracking.
 """
 
+import contextlib
 import fcntl
 import functools
 import importlib.util
+import io
 import logging
 import os
 import re
@@ -15,9 +17,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from launch import plan, tracking
+
+if TYPE_CHECKING:
+    from launch.cost.estimate import Cost, Parallel
 
 NOISE = ("Select jobs", "Execute ", "Finished jobid", "Using shell", "Rules claiming")
 ENDED = re.compile(
@@ -105,11 +110,13 @@ class Sweep:
     def _open(self, dry: bool) -> None:
         if not dry:
             self._take()
+            self._price(dry)  # Before anything is changed: it may refuse.
             self._distrust()
         stale = plan.of_state(self.runs, "stale")
         if stale and self.order.rerun == "stale":
             if dry:
-                return _say(f"{len(stale)} stale runs would be moved aside and trained again")
+                _say(f"{len(stale)} stale runs would be moved aside and trained again")
+                return self._price(dry)
             moved = plan.move_aside(stale)
             _say("\n  ".join(["moved aside:", *map(str, moved)]))
             del self.runs
@@ -118,6 +125,35 @@ class Sweep:
             sys.exit("reverie: every run is stale, so there is nothing to report")
         if plan.of_state(self.runs, "missing"):
             plan.check(self.suite.name, self.order.agents)
+        if dry:
+            self._price(dry)
+
+    def _price(self, dry: bool) -> None:
+        """Says what is left and when it ends; refuses more hours than are allowed."""
+        most = self.order.max_hours
+        if not dry and most is None:
+            return
+        from launch.cost import estimate
+
+        threads = _whole(self.workflow.resource_settings.overwrite_threads.get("train"))
+        again = self.order.rerun == "stale"
+        found = estimate.costs(self.suite, self.runs, Path(), again, threads)
+        if dry:
+            _say(f"what is left:\n\n{estimate.text(self.suite, found, self._at_once(found))}\n")
+        if most is not None:
+            estimate.check(self.suite, found, most)
+
+    def _at_once(self, found: list["Cost"]) -> "Parallel":
+        """Returns how many runs go on at once, as Snakemake was told."""
+        from launch.cost import estimate
+
+        asked = self.workflow.resource_settings
+        if asked.nodes is None:
+            gpus = _whole(asked.resources.get("gpu")) or 0
+            return estimate.local(found, asked.cores, gpus)
+        if (tasks := _array_parallelism()) is None or asked.nodes < tasks:
+            return estimate.Parallel(asked.nodes, "--jobs")
+        return estimate.Parallel(tasks, "the executor's array parallelism, if nodes are free")
 
     def _take(self) -> None:
         """Holds a lock until this process is gone, however it goes."""
@@ -162,6 +198,25 @@ class Sweep:
             return
         if tracking.finish(self.follower, PATIENCE_S) != 0:
             _say(f"MLflow lacks something: runs/{self.suite.name}/mlflow.log; try `reverie sync`")
+
+
+def _array_parallelism() -> int | None:
+    """Returns how many runs the cluster's executor has going at once; None if it has no limit.
+
+    While a Snakefile is read, Snakemake has not yet told the workflow of its executor.
+    """
+    from snakemake import cli
+
+    with contextlib.redirect_stderr(io.StringIO()):  # It would name the profile again.
+        _, args = cli.parse_args(sys.argv[1:])
+    settings = cli.ExecutorPluginRegistry().get_plugin(args.executor).get_settings(args)
+    tasks = getattr(settings, "array_parallelism", None)
+    return tasks and tasks * settings.pack
+
+
+def _whole(value: Any) -> int | None:
+    """Returns a number of Snakemake's, which may be wrapped."""
+    return getattr(value, "value", value)
 
 
 def _stamp(path: Path) -> str:

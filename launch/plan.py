@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 import suites
 from launch import config
@@ -57,6 +57,7 @@ class Order(Record):
     agents: tuple[str, ...]
     tracking: Literal["spool", "off"]
     rerun: Literal["nothing", "stale"]
+    max_hours: PositiveFloat | None  # GPU-hours or core-hours that may be left; None: any.
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,17 @@ def order(asked: dict[str, Any]) -> Order:
     """
     base = defaults()
     known = {"suite": base.suite, "rerun": base.rerun, "tracking": base.tracking}
-    if odd := sorted(set(asked) - {*known, "agents"}):
-        raise ValueError(_unknown(odd[0], [*known, "agents"]))
+    keys = [*known, "agents", "max_hours"]
+    if odd := sorted(set(asked) - set(keys)):
+        raise ValueError(_unknown(odd[0], keys))
     words = known | {key: str(value) for key, value in asked.items() if key in known}
     if words["suite"].endswith(".yaml"):
         raise ValueError(f"--config suite: saw {words['suite']!r}; allowed are names of suites/")
     suite = load(words["suite"])
     chosen = _labels(asked.get("agents")) or base.agents.get(suite.name, base.agents["default"])
     _check(suite, chosen)
-    return build(Order, words | {"agents": chosen}, "--config")
+    rest = {"agents": chosen, "max_hours": asked.get("max_hours")}
+    return build(Order, words | rest, "--config")
 
 
 def survey(suite: Suite, labels: Iterable[str], root: Path = Path()) -> list[Run]:

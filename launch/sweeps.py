@@ -9,8 +9,33 @@ from launch.parser import Verbs, positive, verb
 
 def add(verbs: Verbs) -> None:
     """Adds them all."""
-    for one in (_status, _attach, _cancel, _doctor):
+    for one in (_estimate, _status, _attach, _cancel, _doctor):
         one(verbs)
+
+
+def _estimate(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, estimate, "estimate", "say what is left of a suite: runs, steps, hours, disk, end",
+        "From speeds of finished runs, of runs under way, or of a short real run here and now,\n"
+        "which is remembered. Nothing is guessed. Exit code 2 above --max-hours.\n\n"
+        "  reverie estimate atari100k --agents ppo,dreamerv3 --parallel 64 --max-hours 500\n"
+        "  srun --gpus 1 reverie estimate atari100k --measure",
+    )  # fmt: skip
+    sub.add_argument("suite", help="name of a suite")
+    sub.add_argument("--agents", help="labels, comma between (default: of launch/config.yaml)")
+    sub.add_argument("--parallel", type=positive, metavar="N", help="runs at once (default: here)")
+    sub.add_argument(
+        "--measure", type=positive, nargs="?", const=120, metavar="SECONDS",
+        help="measure each agent that has no speed, for so long at most (default 120)",
+    )  # fmt: skip
+    sub.add_argument("--max-hours", type=float, metavar="H", help="refuse more GPU- or core-hours")
+
+
+def estimate(args: argparse.Namespace) -> None:
+    """Says what a suite will cost."""
+    from launch.cost import ask
+
+    ask.main(args, Path.cwd())
 
 
 def _status(verbs: Verbs) -> None:

@@ -37,9 +37,7 @@ class Announcement:
             TooLarge: the machine has less; nothing was taken.
         """
         mapped, folder = store.disk.mapped, store.disk.folder
-        # Of latents, each checkpoint that is kept holds its own, and the newest some old ones too.
-        copies = KEPT + WASTE + mapped
-        needs = {"disk": (row + copies * latent, disk_bytes(folder))}
+        needs = {"disk": (on_disk(row, latent, mapped), disk_bytes(folder))}
         if not mapped:
             needs = {"memory": (row + latent, memory_bytes())} | needs
         told = " and ".join(
@@ -59,6 +57,14 @@ class Announcement:
                 hints.append("training.storage=mapped keeps it on the disk")
             raise TooLarge(f"{text}: too much. Nothing was taken. {'; '.join(hints)}.")
         self.say(text)
+
+
+def on_disk(row: int, latent: int, mapped: bool) -> int:
+    """Returns how many bytes of files a row takes at most.
+
+    Of latents, each checkpoint that is kept holds its own, and the newest some old ones too.
+    """
+    return row + (KEPT + WASTE + mapped) * latent
 
 
 def memory_bytes() -> int:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -103,3 +104,16 @@ def test_a_run_that_is_harmed_ends_as_if_nothing_had_happened(
     assert main.returncode == 0, said
     assert episodes(site) == episodes(undisturbed)
     assert len(attempts(site)) == 2
+
+
+def test_what_was_measured_on_a_node_is_what_the_dry_run_counts_with(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site.folder)
+    monkeypatch.setitem(site.cluster.env, "PYTHONPATH", str(site.folder))
+    asked = ["estimate", "smoke", "--agents", "random", "--measure", "8"]
+    site.cluster.run("srun", "-n1", sys.executable, "-m", "launch.cli", *asked)
+    code, said = site.call(*SMALL, "agents=random", "--dry-run")
+    assert code == 0, said
+    assert "random  measured on " in said
+    assert "with 256 at once (the executor's array parallelism" in said

@@ -11,7 +11,7 @@ import pytest
 from launch import cli
 
 VERBS = ("run", "evaluate", "play", "dream", "suites", "agents", "report", "sync", "export")
-VERBS += ("doctor",)
+VERBS += ("estimate", "status", "attach", "cancel", "doctor")
 RUN = ("run", "ppo", "--suite", "demo", "--game", "pong", "--seed", "0")
 
 
@@ -111,6 +111,9 @@ TYPOS = {
     ("play", "x", "--windw"): "did you mean '--window'?",
     ("suites", "deom"): "did you mean 'demo'?",
     ("agents", "dreamr_ppo"): "did you mean 'dreamer_ppo'?",
+    ("estimate", "atari1000k"): "did you mean 'atari100k'?",
+    ("estimate", "demo", "--agents", "pppo"): "did you mean 'ppo'?",
+    ("estimate", "demo", "--max-huors", "3"): "did you mean '--max-hours'?",
     ("report", "atari1000k"): "did you mean 'atari100k'?",
     ("export", "x", "--tensorbord"): "--tensorbord is unknown; did you mean '--tensorboard'",
 }
@@ -143,6 +146,8 @@ REFUSED = {
     ("play", "nowhere", "--window", "--out", "x.mp4"): "not allowed with",
     ("dream", "nowhere"): "there is no such folder",
     ("dream", "nowhere", "--steps", "0"): "whole number from 1",
+    ("estimate", "demo", "--parallel", "0"): "whole number from 1",
+    ("estimate", "demo", "--measure", "0"): "whole number from 1",
     ("sync", "nowhere"): "nowhere",
     ("export", "nowhere", "--tensorboard"): "no run folder",
     ("export", "nowhere"): "required: --tensorboard",
@@ -187,7 +192,9 @@ def test_exit_codes_reach_the_shell() -> None:
     assert command("rnu").returncode == 2
 
 
-@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("suites",), ("agents",)])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("run", "--help"), ("suites",), ("agents",), ("estimate", "demo")]
+)
 def test_help_and_listings_load_nothing_heavy(words: tuple[str, ...]) -> None:
     program = (
         "import sys\nfrom launch import cli\n"

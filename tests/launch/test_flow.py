@@ -1,5 +1,6 @@
 """What the Snakefile asks for, without Snakemake; tests/test_flow.py has the real one."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -14,7 +15,10 @@ ASKED = {"suite": "smoke", "agents": "random"}
 
 
 def workflow(main: bool = True, dry: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(is_main_process=main, output_settings=SimpleNamespace(dryrun=dry))
+    asked = SimpleNamespace(cores=2, nodes=None, resources={}, overwrite_threads={"train": 2})
+    return SimpleNamespace(
+        is_main_process=main, output_settings=SimpleNamespace(dryrun=dry), resource_settings=asked
+    )
 
 
 @pytest.fixture
@@ -24,10 +28,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def finish(name: str, digest: str | None = None) -> plan.Run:
+def finish(name: str, digest: str | None = None, seconds: float = 0.0) -> plan.Run:
     run = next(run for run in flow.Sweep(ASKED, workflow(main=False)).runs if run.name == name)
     run.receipt.parent.mkdir(parents=True, exist_ok=True)
-    run.receipt.write_text(f'{{"hash": "{digest or run.hash}"}}')
+    told = {"hash": digest or run.hash, "agent_steps": 2_048, "seconds": seconds}
+    run.receipt.write_text(json.dumps(told))
     return run
 
 
@@ -80,6 +85,32 @@ def test_mlflow_is_prepared_before_jobs_start_and_where_it_cannot_they_start_all
     told = [line for line in capfd.readouterr().err.splitlines() if "MLflow" in line]
     refused = f"reverie: MLflow at {uri} cannot be used: [Errno 111] Connection refused."
     assert told == ([f"{refused} {flow.tracking.LATER}"] if uri else [])
+
+
+def test_a_dry_run_says_what_is_left_with_the_threads_that_snakemake_was_told(project, capsys):
+    run = finish("random/pong/0", seconds=3600.0)
+    flow.Sweep(ASKED, workflow(dry=True))
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    [said] = [words for words in lines if words[:4] == ["random", "1", "of", "2"]]
+    assert said == ["random", "1", "of", "2", "0", "2,048", "0.57", "1", "h", "2", *"-??"]
+    assert run.receipt.exists()
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_more_hours_than_are_allowed_are_refused_before_anything_is_changed(project, dry):
+    finish("random/pong/0", seconds=3600.0)
+    with pytest.raises(SystemExit, match=r"reverie: 2 core-hours are left .*; allowed are 1"):
+        flow.Sweep(ASKED | {"max_hours": 1}, workflow(dry=dry))
+    run = finish("random/pong/0", "0123456789abcdef")
+    with pytest.raises(SystemExit, match=r"reverie: a limit of 1 hours cannot be checked: random "):
+        flow.Sweep(ASKED | {"max_hours": 1, "rerun": "stale"}, workflow(dry=dry))
+    assert run.receipt.exists(), "not moved aside"
+
+
+def test_a_sweep_within_its_limit_starts(project):
+    finish("random/pong/0", seconds=3600.0)
+    sweep = flow.Sweep(ASKED | {"max_hours": 3}, workflow())
+    assert len(sweep.receipts) == 2
 
 
 def test_stale_runs_are_moved_aside_and_count_as_to_do(project):

@@ -138,6 +138,9 @@ def test_a_long_list_of_stale_runs_is_cut(tmp_path):
         ({"suite": "smoke", "agent": "ppo"}, "unknown key 'agent'; did you mean 'agents'"),
         ({"suite": "smoke", "rerun": "stail"}, "rerun: saw 'stail'.*did you mean 'stale'"),
         ({"suite": "smoke", "tracking": "of"}, "tracking: saw 'of'"),
+        ({"suite": "smoke", "max_hours": "many"}, "max_hours: saw 'many'.*a number above 0"),
+        ({"suite": "smoke", "max_hours": 0}, "max_hours: saw 0.*a number above 0"),
+        ({"suite": "smoke", "max_huors": 9}, "unknown key 'max_huors'; did you mean 'max_hours'"),
     ],
 )
 def test_what_was_asked_is_refused_with_the_nearest_match(asked, said):
@@ -148,6 +151,11 @@ def test_what_was_asked_is_refused_with_the_nearest_match(asked, said):
 @pytest.mark.parametrize("agents", ["random,ppo", "random, ppo", ["random", "ppo"]])
 def test_agents_are_given_as_text_or_as_a_list(agents):
     assert plan.order({"suite": "smoke", "agents": agents}).agents == ("random", "ppo")
+
+
+def test_a_limit_of_hours_is_any_number_and_none_where_it_is_not_given():
+    assert plan.order({"suite": "smoke", "max_hours": 12}).max_hours == 12.0
+    assert plan.order({"suite": "smoke"}).max_hours is None
 
 
 @pytest.mark.parametrize("suite", suites.names())
