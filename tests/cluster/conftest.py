@@ -1,6 +1,7 @@
 """A private Slurm cluster for each module, and workflows that run on it."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,12 @@ class Site:
         process = self.start(*words, **more)
         said, _ = process.communicate(timeout=PATIENCE_S)
         return process.returncode, said
+
+    def mlflow_runs(self) -> list[str]:
+        """Returns the game of every run that MLflow has, sorted."""
+        with sqlite3.connect(f"file:{self.folder}/mlflow.db?mode=ro", uri=True) as database:
+            found = database.execute("select value from tags where key = 'game'").fetchall()
+        return sorted(value for (value,) in found)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -91,7 +91,7 @@ HARMS = (requeue, preempt, kill, warn, down)
 def test_a_run_that_is_harmed_ends_as_if_nothing_had_happened(
     site: Site, undisturbed: Site, harm: Harm
 ) -> None:
-    main = site.start(*SMALL, "agents=ppo")
+    main = site.start("--profile", "slurm", "--config", "suite=smoke", "agents=ppo")
     slurm.wait((site.folder / RUN / "metrics.jsonl").exists, "a running run", 120)
     harm(site.cluster, job_of(site, "pong"))
     until = time.monotonic() + 240
@@ -104,6 +104,7 @@ def test_a_run_that_is_harmed_ends_as_if_nothing_had_happened(
     assert main.returncode == 0, said
     assert episodes(site) == episodes(undisturbed)
     assert len(attempts(site)) == 2
+    assert site.mlflow_runs() == ["catch", "pong"], "one for each run, whatever happened to it"
 
 
 def test_what_was_measured_on_a_node_is_what_the_dry_run_counts_with(
