@@ -130,16 +130,17 @@ class Agent(world.WorldAgent):
         self.sizes = block_rssm.Sizes(c.deter, c.hidden, c.latents, c.classes, c.groups)
         wide, encoder = self.sizes.features, pooled.Encoder(self.shape, c.depth)
         head = lambda layers, outputs, scale: blocks.MLP(wide, layers, c.units, outputs, scale)  # noqa: E731
+        binned = lambda layers: blocks.BinMLP(wide, layers, c.units, twohot.COUNT, 0.0)  # noqa: E731
         return {
             "encoder": encoder,
             "model": block_rssm.BlockRSSM(self.sizes, self.actions, encoder.outputs),
             "decoder": pooled.Decoder(
                 c.deter, self.sizes.latent, self.shape, c.depth, c.units, c.groups
             ),
-            "reward": head(c.head_layers, twohot.COUNT, 0.0),
+            "reward": binned(c.head_layers),
             "proceed": head(c.head_layers, 1, 1.0),
             "actor": head(c.actor_layers, self.actions, c.actor_scale),
-            "critic": head(c.critic_layers, twohot.COUNT, 0.0),
+            "critic": binned(c.critic_layers),
         }
 
     # Learning

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.parts import twohot
+from agents.parts import blocks, laprop, twohot
 
 BINS = twohot.bins()
 TARGETS = torch.tensor([0.0, 0.5, -0.3, 1.0, 333.3, -1e4, 1e9, -1e9, *BINS[[0, 100, 127, 254]]])
@@ -35,6 +35,29 @@ def test_equal_logits_mean_exactly_zero_and_opposite_ones_cancel():
     assert twohot.mean(torch.full((3, 255), -1.7), BINS).tolist() == [0.0] * 3
     logits = torch.randn(4, 255)
     torch.testing.assert_close(twohot.mean(logits.flip(-1), BINS), -twohot.mean(logits, BINS))
+
+
+def test_symmetric_logits_mean_nothing_however_large_the_outermost_bins_weigh():
+    half = 2 * torch.randn(400, 128, generator=torch.Generator().manual_seed(0))
+    logits = torch.cat([half, half[:, :-1].flip(-1)], -1)
+    assert not twohot.mean(logits, BINS).any()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("rows", "units"), [(256, 64), (2560, 128), (96, 256), (7, 32)])
+def test_bins_that_never_occur_cancel_to_the_last_bit_after_updates(kind, rows, units):
+    generator = torch.Generator().manual_seed(0)
+    head = blocks.Mirrored(units, 255, 0.0)
+    opt = laprop.LaProp(list(head.parameters()), 1e-3, 10, 0.3, (0.9, 0.999), 1e-20)
+    draw = lambda: torch.randn(rows, units, generator=generator).to(kind)  # noqa: E731
+    for _ in range(40):
+        target = torch.randint(-1, 2, (rows,), generator=generator).float()
+        opt.minimise(twohot.cross_entropy(head(draw()), BINS, target).mean())
+    with torch.no_grad():
+        logits = head(draw()).float()
+    low, high = logits[:, :120], logits[:, -120:].flip(-1)  # But for the bins around -1, 0 and 1.
+    assert torch.equal(low, high)
+    assert twohot.mean(logits, BINS).abs().max() < 1
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (3, 40)], ids=str)

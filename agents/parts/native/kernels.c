@@ -93,13 +93,25 @@ INLINE float largest(const float *x, int k) {
     return top;
 }
 
+/* exp(x - from) of a row. A loop's last, incomplete vector is computed by other instructions, which
+ * round otherwise; so there is none. Opposite bins of equal logits must have equal probabilities to the
+ * last bit: they are multiplied by 4.85e8, and a bit would be a reward out of nothing.
+ */
+INLINE void exponentials(const float *x, float from, float *e, int k) {
+    int whole = (k + LOT - 1) / LOT * LOT;
+    for (int i = 0; i < k; i++) e[i] = x[i] - from;
+    for (int i = k; i < whole; i++) e[i] = 0;
+    for (int i = 0; i < whole; i += LOT)
+        for (int j = 0; j < LOT; j++) e[i + j] = exponential(e[i + j]);
+}
+
 /* The mean of each row: opposite bins are paired, so that equal logits give exactly 0. */
 void twohot_mean(const float *logits, const float *bins, float *mean, int64_t from, int64_t to, int64_t k) {
     int middle = k / 2;
     for (int64_t row = from; row < to; row++) {
         const float *x = logits + row * k;
         float e[1024], top = largest(x, k), total = 0, sum = 0;
-        for (int i = 0; i < k; i++) e[i] = exponential(x[i] - top);
+        exponentials(x, top, e, k);
         for (int i = 0; i < k; i++) total += e[i];
         for (int i = 1; i <= middle; i++) sum += bins[middle + i] * (e[middle + i] - e[middle - i]);
         mean[row] = sum / total;
@@ -125,8 +137,9 @@ void twohot_back(const float *logits, const float *lse, const float *up, const i
     for (int t = 0; t < targets; t++) scale += pull[t];
     for (int64_t row = from; row < to; row++) {
         const float *x = logits + row * k;
-        float *g = grad + row * k, u = up[row], whole = scale * u, l = lse[row];
-        for (int i = 0; i < k; i++) g[i] = whole * exponential(x[i] - l);
+        float e[1024], *g = grad + row * k, u = up[row], whole = scale * u;
+        exponentials(x, lse[row], e, k);
+        for (int i = 0; i < k; i++) g[i] = whole * e[i];
         for (int t = 0; t < targets; t++) {
             int64_t at = below[row * targets + t];
             float above = share[row * targets + t];
@@ -142,7 +155,7 @@ void mix_and_draw(const float *logits, const float *u, int64_t *index, int64_t f
     for (int64_t row = from; row < to; row++) {
         const float *x = logits + row * k;
         float e[1024], top = largest(x, k), total = 0, sum = 0;
-        for (int i = 0; i < k; i++) e[i] = exponential(x[i] - top);
+        exponentials(x, top, e, k);
         for (int i = 0; i < k; i++) total += e[i];
         int64_t found = 0;
         for (int i = 0; i < k; i++) {
