@@ -40,6 +40,10 @@ class Evidence:
             for game in self.suite.games
         }
 
+    def begun_curves(self) -> dict[str, list[curves.Curve]]:
+        """Returns the curves of the games that have any."""
+        return {game: ones for game, ones in self.game_curves().items() if ones}
+
 
 def read(suite: Suite, results: Path) -> Evidence:
     """Reads the tables of a suite.

@@ -109,9 +109,10 @@ def figures(suite: Suite, results: Path) -> list[Path]:
     found, folder = evidence.read(suite, results), results / suite.name / "figures"
     scale, told = evidence.scales(suite), evidence.score_words(suite)
     drawn = found.game_curves()
+    begun = found.begun_curves() or drawn  # A panel that stays empty says less than none.
     curve_words = f"{evidence.curve_words(found)} Suite {suite.name}."
     with drawing.theme():
-        paths = drawing.save(drawing.curves(drawn, scale, curve_words), folder / "curves")
+        paths = drawing.save(drawing.curves(begun, scale, curve_words), folder / "curves")
         if found.aggregates.empty:
             why = evidence.not_normalised(suite) or "No run has a score yet."
             both = [drawing.blank(why), drawing.blank(why)]

@@ -139,9 +139,9 @@ def _small(text: str) -> Markup:
 def curves(found: Evidence) -> Markup:
     """Returns a panel of learning curves for each game."""
     scale = evidence.scales(found.suite)
-    drawn = []
+    shown, drawn = found.begun_curves(), []
     with figures.theme(figures.PAGE_INK):
-        for game, ones in found.game_curves().items():
+        for game, ones in shown.items():
             figure, ax = plt.subplots(figsize=PANEL, layout="constrained")
             figures.draw_curves(ax, game, ones, scale[game])
             ax.set(xlabel="Frames", ylabel="Return (points)")
@@ -150,6 +150,8 @@ def curves(found: Evidence) -> Markup:
     unfinished = found.coverage[~found.coverage["status"].isin(coverage.SCORED)]
     started = int((unfinished["frame"] > 0).sum())
     more = f" {started} unfinished runs are drawn as far as they came." if started else ""
+    absent = len(found.suite.games) - len(shown)
+    more += f" {figures.counted(absent, 'game')} without any run: no panel." if absent else ""
     text = f"{evidence.curve_words(found)} n is the number of seeds.{more} {_THIN}"
     return page.section(
         "curves", "Learning curves", _legend(found.agents),
