@@ -13,6 +13,7 @@ wait for a folder of the main process that is gone after a logout.
 import asyncio
 import hashlib
 import json
+import math
 import os
 import sys
 import time
@@ -38,8 +39,6 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed call is repeated;
 LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
-BOOKS_S = 60.0  # Between two questions to accounting;
-NO_BOOKS_S = 600.0  # and where it does not answer.
 
 
 common_settings = CommonSettings(
@@ -64,7 +63,7 @@ class Executor(RemoteExecutor):
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
         self.silent = False  # Whether Slurm has not answered the last time.
         self.booked: dict[str, str] = {}  # What accounting has said, by id,
-        self.next_books = 0.0  # and when it may be asked again.
+        self.next_books = 0.0 if slurm.has_accounting() else math.inf  # and when to ask again.
         self.largest = min(slurm.largest_array(), self.settings.array_limit)
         self.devices = slurm.has_devices()
         self.next_seconds_between_status_checks = self.settings.interval_s
@@ -274,13 +273,14 @@ class Executor(RemoteExecutor):
         return self.booked | seen
 
     def open_books(self, ids: Sequence[str]) -> None:
-        """Asks accounting; that is slow for it, so it is done seldom."""
+        """Asks accounting, which is slow: twice while a job may be unknown to Slurm."""
+        self.next_books = time.monotonic() + self.settings.grace_s / 2
         try:
-            self.booked |= slurm.accounted(ids)
-            pause = BOOKS_S
+            found = slurm.accounted(ids)
         except slurm.SlurmError:
-            pause = NO_BOOKS_S
-        self.next_books = time.monotonic() + pause
+            return
+        # It lags behind: what it calls running, and the controller has forgotten, has ended.
+        self.booked |= {id: state for id, state in found.items() if state not in queue.LIVE}
 
     def quiet_for(self, entry: Entry, state: str | None) -> float:
         """Returns for how long Slurm has called a job ended or unknown."""

@@ -148,6 +148,15 @@ def has_devices() -> bool:
         return True
 
 
+def has_accounting() -> bool:
+    """Tells whether Slurm keeps books about jobs; yes, if it cannot be asked."""
+    try:
+        found = re.search(r"AccountingStorageType\s*=\s*(\S+)", ask("scontrol", "show", "config"))
+    except SlurmError:
+        return True
+    return bool(found) and found[1] not in ("accounting_storage/none", "(null)")
+
+
 def largest_array() -> int:
     """Returns how many tasks an array may have."""
     try:
