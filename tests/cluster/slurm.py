@@ -234,11 +234,6 @@ class Cluster:
         for pattern in patterns:
             subprocess.run(["pkill", "-KILL", "-f", pattern], check=False)
 
-    def alive(self, pattern: str) -> bool:
-        """Tells whether there is a process whose command line matches."""
-        words = ["pgrep", "-f", pattern]
-        return subprocess.run(words, stdout=subprocess.DEVNULL, check=False).returncode == 0
-
     def run(self, *words: str) -> str:
         """Returns what a command prints.
 

@@ -75,11 +75,12 @@ def warn(cluster: slurm.Cluster, job: str) -> None:
 
 
 def down(cluster: slurm.Cluster, job: str) -> None:
-    """Takes the job's node away from the controller; it comes back by itself."""
+    """Takes the job's node away, which comes back with the job's processes and cannot start it.
+
+    Slurm drains such a node and holds the job until somebody releases it.
+    """
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N").strip()
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    # Until then Slurm keeps a requeued job waiting for two minutes; `hurry` does not.
-    slurm.wait(lambda: not cluster.alive("submitit.core._submit"), "the node's processes to leave")
 
 
 HARMS = (requeue, preempt, kill, warn, down)

@@ -51,6 +51,12 @@ def test_names_of_waiting_tasks_stand_for_all_of_them():
 DEFAULTS = {"minutes": 60, "partition": "main", "account": "", "qos": "", "gres": ""}
 
 
+def test_a_job_that_a_node_could_not_start_is_told_from_one_that_somebody_holds():
+    lines = ["5_1|PENDING|launch failed requeued held", "5_2|PENDING|JobHeldUser", "6|RUNNING|None"]
+    assert queue.held(lines) == ["5_1"]
+    assert queue.states(lines) == {"5_1": "PENDING", "5_2": "PENDING", "6": "RUNNING"}
+
+
 def test_what_runs_out_of_memory_asks_for_more_the_next_time():
     ooms = ["killed (out of memory?)", "out of memory"]
     asked = [bucket.ask(2, {"mem_mb": 1000}, DEFAULTS, ooms[:n]).memory_mb for n in range(3)]

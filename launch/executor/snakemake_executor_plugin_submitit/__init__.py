@@ -18,6 +18,7 @@ import os
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +40,7 @@ __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
 FIRST_PAUSE_S = float(os.environ.get("REVERIE_PAUSE_S", 5.0))  # Before a failed call is repeated;
 LONGEST_PAUSE_S = 300.0  # twice as long each time, up to this.
+RELEASES = 3  # Of one job that nodes fail to start.
 
 
 common_settings = CommonSettings(
@@ -62,6 +64,7 @@ class Executor(RemoteExecutor):
         self.tried: set[str] = set()  # Submissions for which sbatch was called.
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
         self.silent = False  # Whether Slurm has not answered the last time.
+        self.released: Counter[str] = Counter()  # How often a held job was let go.
         self.booked: dict[str, str] = {}  # What accounting has said, by id,
         self.next_books = 0.0 if slurm.has_accounting() else math.inf  # and when to ask again.
         self.largest = min(slurm.largest_array(), self.settings.array_limit)
@@ -258,7 +261,7 @@ class Executor(RemoteExecutor):
         if not ids:
             return {}
         try:
-            seen = slurm.waiting_or_running()
+            lines = slurm.listing()
             if self.silent:
                 self.say("Slurm answers again")
             self.silent = False
@@ -267,10 +270,24 @@ class Executor(RemoteExecutor):
                 self.say(f"{error}; jobs go on, and will be asked about again")
             self.silent = True
             return {}
+        seen = queue.states(lines)
+        self.release(set(queue.held(lines)).intersection(ids))
         gone = [each for each in ids if each not in seen]
         if gone and time.monotonic() >= self.next_books:
             self.open_books(gone)
         return self.booked | seen
+
+    def release(self, ids: set[str]) -> None:
+        """Lets jobs start elsewhere that a broken node could not; some times, not for ever."""
+        again = sorted(id for id in ids if self.released[id] < RELEASES)
+        if not again:
+            return
+        self.released.update(again)
+        self.say(f"a node could not start {', '.join(again)}: released, to start elsewhere")
+        try:
+            slurm.release(again)
+        except slurm.SlurmError as error:
+            self.say(f"{error}; release them yourself: scontrol release {' '.join(again)}")
 
     def open_books(self, ids: Sequence[str]) -> None:
         """Asks accounting, which is slow: twice while a job may be unknown to Slurm."""

@@ -26,6 +26,7 @@ REASONS = {
     "PREEMPTED": "preempted, and not requeued",
     "REVOKED": "revoked",
 }
+HELD = "launch failed requeued held"
 KILLED = {137: "killed (out of memory?)", -9: "killed (out of memory?)"}
 
 
@@ -75,17 +76,27 @@ def exited(code: int) -> str:
 
 
 def states(lines: Iterable[str]) -> dict[str, str]:
-    """Returns the states of ids, from lines `id|STATE` of squeue or sacct.
+    """Returns the states of ids, from lines `id|STATE` or `id|STATE|reason` of squeue or sacct.
 
     An id is 12, 12_3, or 12_[3-5,7%2] for tasks that wait together.
     """
     found: dict[str, str] = {}
     for line in lines:
         name, _, state = line.strip().partition("|")
-        word = state.split(" ")[0].split("+")[0]
+        word = state.partition("|")[0].split(" ")[0].split("+")[0]
         if name and word and "." not in name:
             found |= dict.fromkeys(expand(name), word)
     return found
+
+
+def held(lines: Iterable[str]) -> list[str]:
+    """Returns the ids that Slurm holds because a node failed to start them.
+
+    A job that somebody holds has another reason, and is left to that person.
+    """
+    found = [line.strip().split("|") for line in lines]
+    names = [parts[0] for parts in found if len(parts) > 2 and parts[2] == HELD]
+    return [id for name in names for id in expand(name)]
 
 
 def expand(name: str) -> list[str]:

@@ -96,13 +96,22 @@ def ask(*words: str, seconds: float = ANSWER_S) -> str:
     return done.stdout
 
 
-def waiting_or_running() -> dict[str, str]:
-    """Returns the states of this user's jobs, those included that ended a short while ago.
+def listing() -> list[str]:
+    """Returns `id|STATE|reason` of this user's jobs, those included that ended a short while ago.
 
     Raises:
         SlurmError: squeue failed.
     """
-    return queue.states(ask("squeue", "-h", "-r", "-t", "all", "--me", "-o", "%i|%T").splitlines())
+    return ask("squeue", "-h", "-r", "-t", "all", "--me", "-o", "%i|%T|%r").splitlines()
+
+
+def waiting_or_running() -> dict[str, str]:
+    """Returns the states of the jobs that are listed.
+
+    Raises:
+        SlurmError: squeue failed.
+    """
+    return queue.states(listing())
 
 
 def named(token: str) -> list[str]:
@@ -138,6 +147,15 @@ def cancel(ids: Sequence[str]) -> None:
     """
     for start in range(0, len(ids), CHUNK):
         ask("scancel", *ids[start : start + CHUNK])
+
+
+def release(ids: Sequence[str]) -> None:
+    """Lets jobs start that Slurm holds.
+
+    Raises:
+        SlurmError: scontrol failed.
+    """
+    ask("scontrol", "release", *ids)
 
 
 def has_devices() -> bool:
