@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from launch import sweeps
-from launch.parser import Parser, Verbs, natural, positive, verb
+from launch.parser import Parser, Verbs, labels, natural, positive, verb
 
 EXAMPLES = """examples:
   reverie suites                                       what can be measured
@@ -57,17 +57,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = top.add_subparsers(dest="name", required=True, metavar="VERB", parser_class=Parser)
-    for add in (
-        _run,
-        _evaluate,
-        _play,
-        _dream,
-        _suites,
-        _agents,
-        _report,
-        _sync,
-        _export,
-    ):
+    for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
     sweeps.add(verbs)
     return top
@@ -301,7 +291,7 @@ def list_agents(args: argparse.Namespace) -> None:
 def _report(verbs: Verbs) -> None:
     sub = verb(verbs, report, "report", "make a suite's tables, figures and report.html")
     sub.add_argument("suite", help="name of a suite")
-    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
+    sub.add_argument("--agents", type=labels, help="labels, comma between")
     sub.add_argument(
         "--partial", action="store_true", help="with what there is; says what is missing and why"
     )

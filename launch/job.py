@@ -79,18 +79,24 @@ def relay() -> None:
     os._exit(0)
 
 
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Returns a parser of what names a run to a process of its own."""
+    found = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    found.add_argument("agent")
+    found.add_argument("game")
+    found.add_argument("seed", type=int)
+    found.add_argument("--suite", required=True)
+    found.add_argument("--folder", type=Path, required=True)
+    found.add_argument("--threads", type=int, required=True)
+    return found
+
+
 def main(words: Sequence[str]) -> None:
     """Becomes the run."""
-    parser = argparse.ArgumentParser(prog="python -m launch.job", description=__doc__)
-    parser.add_argument("agent")
-    parser.add_argument("game")
-    parser.add_argument("seed", type=int)
-    parser.add_argument("--suite", required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--tracking", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--gpu", type=int, required=True)
-    args = parser.parse_args(words)
+    asked = parser("launch.job", __doc__)
+    asked.add_argument("--tracking", required=True)
+    asked.add_argument("--gpu", type=int, required=True)
+    args = asked.parse_args(words)
     die_with_parent()
     wait_for_writer(args.folder)
     if sys.stderr.isatty():

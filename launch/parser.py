@@ -84,4 +84,9 @@ def positive(text: str) -> int:
     return value
 
 
+def labels(text: str) -> list[str]:
+    """Reads agents with their blocks, for argparse."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 natural.__name__, positive.__name__ = "whole number from 0", "whole number from 1"

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from launch.parser import Verbs, positive, verb
+from launch.parser import Verbs, labels, positive, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -46,7 +46,7 @@ def _status(verbs: Verbs) -> None:
         "  reverie status atari100k --agents dreamerv3,ppo",
     )  # fmt: skip
     sub.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite")
-    sub.add_argument("--agents", type=lambda text: text.split(","), help="labels, comma between")
+    sub.add_argument("--agents", type=labels, help="labels, comma between")
 
 
 def status(args: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ work; its prefill is short, since that is timed by itself; it leaves as soon as 
 Checkpoint and weights are written once, at the end, so that their seconds and bytes are known too.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -145,15 +144,9 @@ def device_of(agent: base.Agent) -> str:
 
 def main(words: Sequence[str]) -> int:
     """Measures, and prints what is to be remembered as a line of JSON."""
-    parser = argparse.ArgumentParser(prog="python -m launch.cost.probe", description=__doc__)
-    parser.add_argument("agent")
-    parser.add_argument("game")
-    parser.add_argument("seed", type=int)
-    parser.add_argument("--suite", required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    args = parser.parse_args(words)
+    asked = job.parser("launch.cost.probe", __doc__)
+    asked.add_argument("--seconds", type=float, required=True)
+    args = asked.parse_args(words)
     job.die_with_parent()
     out, workers = args.folder, job.workers(args.threads)
     options = Options(out, out, args.threads, workers, "auto", SAVE_EVERY_S)

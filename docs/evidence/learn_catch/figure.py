@@ -5,53 +5,20 @@
 With a folder that holds runs/learn and results/learn, copies what is needed out of it first.
 """
 
-import csv
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot as plt
 
-from analysis import figures, palette
+from analysis import cells, figures, kept, palette
+from analysis.kept import Episodes
 
 HERE = Path(__file__).parent
 AGENTS = ("dreamerv1", "dreamerv2", "dreamerv3")
 SEEDS = (0, 1, 2)
 WINDOW = 100  # Episodes of the running mean: the suite's score window.
 TARGET = 0.9
-KEPT = ("agent", "seed", "frame", "return")
-Run = tuple[str, int]
-
-
-def copy(folder: Path) -> None:
-    """Copies episodes and receipts into this folder."""
-    rows, facts = [], {}
-    for agent in AGENTS:
-        for seed in SEEDS:
-            run, name = folder / "runs/learn" / agent / "catch" / str(seed), f"{agent}/{seed}"
-            receipt = folder / "results/learn" / agent / "catch" / f"{seed}.json"
-            if not receipt.is_file():
-                continue  # Not finished: no evidence.
-            lines = (run / "episodes.jsonl").read_text().splitlines()
-            rows += [{"agent": agent, "seed": seed} | json.loads(line) for line in lines]
-            facts[name] = json.loads(receipt.read_text())
-    with (HERE / "episodes.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, KEPT, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    (HERE / "receipts.json").write_text(json.dumps(facts, indent=2) + "\n")
-
-
-def read() -> dict[Run, tuple[np.ndarray, np.ndarray]]:
-    """Returns frames and returns of each run's episodes."""
-    found: dict[Run, tuple[list[int], list[float]]] = {}
-    with (HERE / "episodes.csv").open() as file:
-        for row in csv.DictReader(file):
-            frames, returns = found.setdefault((row["agent"], int(row["seed"])), ([], []))
-            frames.append(int(row["frame"]))
-            returns.append(float(row["return"]))
-    return {run: (np.array(frames), np.array(returns)) for run, (frames, returns) in found.items()}
 
 
 def running(returns: np.ndarray) -> np.ndarray:
@@ -59,7 +26,7 @@ def running(returns: np.ndarray) -> np.ndarray:
     return np.convolve(returns, np.ones(WINDOW) / WINDOW, mode="valid")
 
 
-def draw(runs: dict[Run, tuple[np.ndarray, np.ndarray]]) -> None:
+def draw(runs: Episodes) -> None:
     """Draws the running mean of every seed, an axis for each agent."""
     with figures.theme():
         size = (figures.COLUMN * 2, 2.2)
@@ -76,7 +43,7 @@ def draw(runs: dict[Run, tuple[np.ndarray, np.ndarray]]) -> None:
         figure.savefig(HERE / "learn_catch.pdf")
 
 
-def tell(runs: dict[Run, tuple[np.ndarray, np.ndarray]]) -> None:
+def tell(runs: Episodes) -> None:
     """Prints the last windows, and when each run first reached the target."""
     for (agent, seed), (frames, returns) in runs.items():
         mean = running(returns)
@@ -87,7 +54,8 @@ def tell(runs: dict[Run, tuple[np.ndarray, np.ndarray]]) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        copy(Path(sys.argv[1]))
-    everything = read()
+        wanted = [cells.Cell("learn", agent, "catch", seed) for agent in AGENTS for seed in SEEDS]
+        kept.copy(Path(sys.argv[1]), wanted, HERE, ["episodes"])
+    everything = kept.read(HERE / "episodes.csv")
     draw(everything)
     tell(everything)
