@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import re
 import shutil
 import statistics
 import time
@@ -13,6 +14,11 @@ from launch.loop import Counters
 
 LIVE_S, PLAIN_S = 0.5, 15.0  # Seconds between two lines.
 LAST = 10  # Episodes in the return that is shown.
+# What `Progress.line` has written to a log, after date and time.
+LINE = re.compile(
+    r"^\S+ \S+ +(?P<percent>\d+)%  [\d,]+/[\d,]+ frames  (?P<speed>\d+) SPS .*?"
+    r"return (?P<mean>\S+) .*?ETA (?P<eta>\S+)"
+)
 
 
 class Progress:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from launch.handed import FOLDER
 from launch.parser import Verbs, labels, positive, verb
 
 
@@ -47,28 +48,30 @@ def _status(verbs: Verbs) -> None:
     )  # fmt: skip
     sub.add_argument("suites", nargs="*", metavar="SUITE", help="name of a suite")
     sub.add_argument("--agents", type=labels, help="labels, comma between")
+    _folder(sub)
 
 
 def status(args: argparse.Namespace) -> None:
     """Shows a sweep."""
     from launch import status as showing
 
-    print(showing.main(args.suites, args.agents, Path.cwd(), _complain))
+    print(showing.main(args.suites, args.agents, Path.cwd(), args.folder, _say))
 
 
 def _attach(verbs: Verbs) -> None:
-    verb(
+    sub = verb(
         verbs, attach, "attach", "go on with the sweep that was handed to Slurm last",
         "While its main process lives, its table is shown again and again; after that was killed\n"
         "or logged out, the same command is given again: it takes up what is queued or running.",
     )  # fmt: skip
+    _folder(sub)
 
 
-def attach(args: argparse.Namespace) -> int:
+def attach(args: argparse.Namespace) -> None:
     """Attaches to a sweep."""
     from launch import status as showing
 
-    return showing.attach(Path.cwd(), sys.stdout)
+    showing.attach(Path.cwd(), args.folder, sys.stdout, _say)
 
 
 def _cancel(verbs: Verbs) -> None:
@@ -81,18 +84,26 @@ def _cancel(verbs: Verbs) -> None:
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("runs", nargs="*", default=[], metavar="RUN", help="agent/game/seed")
     which.add_argument("--all", action="store_true", help="all of them")
+    _folder(sub)
 
 
 def cancel(args: argparse.Namespace) -> None:
     """Cancels jobs."""
-    from launch import status as showing
+    from launch import handed
 
-    found = showing.cancel(args.runs, Path.cwd())
+    found = handed.cancel(args.runs, args.folder, _say)
     print("\n".join(found) or "nothing is queued or running")
 
 
-def _complain(text: str) -> None:
-    print(f"reverie: {text}", file=sys.stderr)
+def _folder(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--folder", type=Path, default=FOLDER, metavar="DIR",
+        help=f"of the executor, as --submitit-folder says (default {FOLDER})",
+    )  # fmt: skip
+
+
+def _say(text: str) -> None:
+    print(f"reverie: {text}", file=sys.stderr, flush=True)
 
 
 def _doctor(verbs: Verbs) -> None:

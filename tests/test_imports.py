@@ -37,7 +37,13 @@ OWNERS = {
     "submitit": {"launch/executor"},
     "snakemake_interface_common": {"launch/executor"},
     "snakemake_interface_executor_plugins": {"launch/executor"},
-    "snakemake_executor_plugin_submitit": {"launch/executor", "launch/doctor", "launch/status.py"},
+    "snakemake_executor_plugin_submitit": {
+        "launch/executor",
+        "launch/doctor",
+        "launch/handed.py",
+        "launch/status.py",
+    },
+    "cloudpickle": {"launch/executor"},  # Submitit's own.
     "sqlalchemy": {"launch/mlflow_store.py"},  # MLflow's own.
     "torch": {"agents"},
 }

@@ -7,6 +7,8 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from snakemake_executor_plugin_submitit import slurm
+
 from launch.doctor.finding import Finding
 
 SWEEP = 1425  # Runs of atari57 with five agents: 57 games, 5 seeds.
@@ -36,21 +38,6 @@ def value(facts: Facts, name: str) -> str:
     if name not in facts:
         raise ValueError(f"Slurm does not say {name}")
     return facts[name]
-
-
-def seconds(text: str) -> float:
-    """Returns a duration of Slurm, such as 1-12:00:00, in seconds; infinite for no limit.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if text.upper() in ("UNLIMITED", "INFINITE", "NONE", "N/A", ""):
-        return math.inf
-    days, dash, clock = text.rpartition("-")
-    parts = [int(part) for part in clock.split(":")]
-    scale = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)  # 1-12 is days and hours.
-    total = sum(part * unit for part, unit in zip(parts, scale, strict=False))
-    return total + (int(days) * 86400 if dash else 0)
 
 
 def number(text: str) -> float:
@@ -135,7 +122,7 @@ def partition(found: Mapping[str, Facts], name: str, minutes: int) -> Iterator[F
         what = f"there is no partition {name!r}" if name else "none is the default, none was named"
         yield Finding("FAIL", "partition", what, f"name one with --partition: {known}")
         return
-    most, name = seconds(value(chosen, "MaxTime")), chosen["PartitionName"]
+    most, name = slurm.seconds(value(chosen, "MaxTime")), chosen["PartitionName"]
     limit = "no time limit" if math.isinf(most) else f"at most {most / 60:.0f} minutes"
     nodes = f"{chosen.get('TotalNodes', '?')} nodes"
     state = value(chosen, "State")

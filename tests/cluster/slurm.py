@@ -8,6 +8,7 @@ Source: https://slurm.schedmd.com/slurm.conf.html, Slurm 22.05.
 """
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -230,9 +231,17 @@ class Cluster:
                 self.ask("scontrol", "update", f"jobid={job}", "StartTime=now")
 
     def kill(self, *patterns: str) -> None:
-        """Kills the processes whose command lines match, all of them at once."""
-        for pattern in patterns:
-            subprocess.run(["pkill", "-KILL", "-f", pattern], check=False)
+        """Kills this cluster's processes whose command lines match, all of them at once."""
+        mark = f"SLURM_CONF={self.env['SLURM_CONF']}\0".encode()
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                ours = mark in (place / "environ").read_bytes()
+            except OSError:  # It has left.
+                continue
+            if ours and any(re.search(pattern, words) for pattern in patterns):
+                with suppress(ProcessLookupError):
+                    os.kill(int(place.name), signal.SIGKILL)
 
     def run(self, *words: str) -> str:
         """Returns what a command prints.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from snakemake_executor_plugin_submitit import slurm
 
 from launch.doctor import accounts, cluster
 from launch.doctor.finding import Finding
@@ -65,7 +66,7 @@ def test_garbage_instead_of_a_configuration_or_partitions_holds_nothing() -> Non
     ],
 )  # fmt: skip
 def test_a_duration_is_read_as_slurm_writes_it(text: str, wanted: float) -> None:
-    assert cluster.seconds(text) == wanted
+    assert slurm.seconds(text) == wanted
 
 
 @pytest.mark.parametrize(

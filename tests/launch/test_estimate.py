@@ -254,9 +254,9 @@ def test_a_real_measurement_is_remembered_and_used_from_then_on(tmp_path):
 
 
 def test_a_measurement_that_saw_too_little_is_none(tmp_path):
-    done = reverie(tmp_path, "--agents", "dreamerv2", "--measure", "1")
+    done = reverie(tmp_path, "--agents", "dreamerv2+paper", "--measure", "1")  # 50,000 steps first.
     assert done.returncode == 0
-    assert "dreamerv2 is not measured: 1 s were over before a round" in done.stderr
+    assert "dreamerv2+paper is not measured: 1 s were over before a round" in done.stderr
     assert "--measure 4" in done.stderr
     assert "not measured" in done.stdout
     assert not (tmp_path / speeds.FILE).exists()

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from launch.loop import Counters
-from launch.progress import Progress, duration
+from launch.progress import LINE, Progress, duration
 
 
 class Terminal(io.StringIO):
@@ -44,6 +44,20 @@ def test_a_plain_line_says_all_every_fifteen_seconds(tmp_path):
     )
     assert "ETA 2:50" in second
     assert len((tmp_path / "log.txt").read_text().splitlines()) == 2
+
+
+def test_what_a_log_holds_is_read_back(tmp_path):
+    clock, out = Clock(), io.StringIO()
+    shown = progress(out, tmp_path, clock)
+    shown.update(counters(0))
+    shown.episode(-2.25)
+    clock.now += 20.0
+    shown.update(counters(2_500))
+    *_, last = (tmp_path / "log.txt").read_text().splitlines()
+    assert LINE.match(last).groupdict() == {
+        "percent": "1", "speed": "125", "mean": "-2.2", "eta": "33:00"
+    }  # fmt: skip
+    assert not LINE.match("2026-11-26 22:00:00  stopped with a checkpoint")
 
 
 def test_a_terminal_gets_one_live_line_that_is_wiped(tmp_path, monkeypatch):

@@ -1,12 +1,15 @@
 """What has become of a cluster job, from marker, squeue and sacct; which jobs share an array."""
 
 import json
+import math
 import signal
 from pathlib import Path
 
 import pytest
-from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm
+from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm, submission
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
+from snakemake_executor_plugin_submitit.settings import check_delay
+from snakemake_interface_common.exceptions import WorkflowError
 
 GRACE = 60.0
 
@@ -64,7 +67,25 @@ def test_what_runs_out_of_memory_asks_for_more_the_next_time():
 
 
 def test_what_runs_out_of_time_without_saving_asks_for_more_the_next_time():
-    assert bucket.ask(1, {"runtime": 10}, DEFAULTS, ["out of time", "exit status 1"]).minutes == 15
+    late = ["out of time", "exit status 1"]
+    assert bucket.ask(1, {"runtime": 10}, DEFAULTS, late).minutes == 15
+    assert bucket.ask(1, {}, DEFAULTS, late * 2).minutes == 135
+
+
+def test_nothing_asks_for_more_time_than_its_partition_gives_unless_it_always_did():
+    late, longest = ["out of time"], {"main": 75.0, "": 75.0, "long": math.inf}
+    asked = [
+        bucket.ask(1, {"runtime": 70} | more, DEFAULTS, late, longest).minutes
+        for more in ({}, {"runtime": 80}, {"partition": "long"}, {"partition": "long,main"})
+    ]
+    assert asked == [75, 80, 105, 75]
+    assert bucket.ask(1, {}, {"minutes": 60}, late * 3, longest).minutes == 75
+
+
+def test_what_partitions_allow_is_read_from_slurm(monkeypatch):
+    said = "main*|1-00:30:00\nshort|30:00\nlong|infinite\n"
+    monkeypatch.setattr(slurm, "ask", lambda *_: said)
+    assert slurm.longest() == {"main": 1470, "": 1470, "short": 30, "long": math.inf}
 
 
 @pytest.mark.parametrize(
@@ -132,21 +153,38 @@ def test_only_one_process_writes_a_ledger(tmp_path: Path):
         two.intend([entry()])
 
 
-def test_a_job_runs_what_has_not_succeeded_and_says_how_each_command_ended(tmp_path: Path):
+def test_a_job_runs_what_has_no_marker_and_says_how_each_command_ended(tmp_path: Path):
     tasks = [
         runner.Task(command, str(tmp_path / f"{n}.json"), str(tmp_path / f"{n}.log"), {"WORD": "w"})
         for n, command in enumerate(["echo $WORD >> made", "echo no; exit 3"])
     ]
     job, before = runner.Job(tasks, str(tmp_path), 10.0), signal.getsignal(signal.SIGTERM)
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match=r"1 of 2 commands failed: \[3\]"):
-            job()
+    with pytest.raises(RuntimeError, match=r"1 of 2 commands failed: \[3\]"):
+        job()
+    (tmp_path / "0.json").unlink()  # As if the job had been requeued before the first had ended.
+    job = runner.Job(tasks, str(tmp_path), 10.0)
+    job()
     signal.signal(signal.SIGTERM, before)
-    assert (tmp_path / "made").read_text() == "w\n", "what has succeeded is not repeated"
+    assert (tmp_path / "made").read_text() == "w\nw\n"
+    assert (tmp_path / "1.log").read_text() == "no\n", "what has failed is the main process's"
+    assert job.checkpoint() is None, "and nothing is left to requeue for"
     codes = [json.loads((tmp_path / f"{n}.json").read_text())["code"] for n in (0, 1)]
     assert codes == [0, 3]
     assert runner.read(tmp_path / "1.json")["log"][-1] == "no"
     assert runner.read(tmp_path / "none.json") == {}
+
+
+def test_a_submission_is_ready_only_if_every_job_was_told_what_to_do(tmp_path: Path):
+    for id in ("12_10", "12_9"):
+        (tmp_path / f"{id}_submitted.pkl").touch()
+    assert submission.ready(tmp_path, 2) == ["12_9", "12_10"]
+    assert submission.ready(tmp_path, 3) == [] == submission.ready(tmp_path / "none", 1)
+
+
+def test_a_time_limit_that_the_warning_leaves_nothing_of_is_refused():
+    check_delay(120, 3, "here")
+    with pytest.raises(WorkflowError, match=r"here: saw 2 minutes; .* \(120 s\) before the end"):
+        check_delay(120, 2, "here")
 
 
 def test_commands_get_cores_of_their_own_only_where_slurm_gave_the_job_its_own() -> None:

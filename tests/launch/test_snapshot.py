@@ -40,8 +40,19 @@ def test_what_is_edited_later_does_not_reach_a_snapshot(tmp_path: Path) -> None:
     assert provenance.commit(taken / "room/__init__.py")["commit"] == head
 
 
+def test_the_same_content_under_another_commit_is_another_snapshot(tmp_path: Path) -> None:
+    checkout(tmp_path)
+    first = snapshot.take(tmp_path, ["room"], tmp_path / "code")
+    words = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "two", "--allow-empty"]
+    subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    second = snapshot.take(tmp_path, ["room"], tmp_path / "code")
+    commits = [json.loads((each / "origin.json").read_text())["commit"] for each in (first, second)]
+    assert len({first, second}) == 2 == len({*commits})
+
+
 def test_a_snapshot_is_taken_once_for_each_content(tmp_path: Path) -> None:
     checkout(tmp_path)
+    (tmp_path / ".gitignore").write_text("code\n")
     first = snapshot.take(tmp_path, ["room"], tmp_path / "code")
     assert snapshot.take(tmp_path, ["room"], tmp_path / "code") == first
     (tmp_path / "room/deep/data.yaml").write_text("a: 2\n")

@@ -34,7 +34,7 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from snakemake_executor_plugin_submitit import bucket, queue, runner, slurm, snapshot, submission
 from snakemake_executor_plugin_submitit.ledger import Entry, Ledger
-from snakemake_executor_plugin_submitit.settings import ExecutorSettings, check
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings, check, check_delay
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -61,13 +61,15 @@ class Executor(RemoteExecutor):
         self.folder = Path(self.settings.folder).absolute()
         self.imports = self.take_snapshot()
         self.ledger = Ledger(self.folder)
+        self.keys: set[str] = set()  # What this process was asked for.
         self.tried: set[str] = set()  # Submissions for which sbatch was called.
         self.quiet: dict[str, float] = {}  # Since when Slurm calls an id ended or unknown.
         self.silent = False  # Whether Slurm has not answered the last time.
         self.released: Counter[str] = Counter()  # How often a held job was let go.
         self.booked: dict[str, str] = {}  # What accounting has said, by id,
-        self.next_books = 0.0 if slurm.has_accounting() else math.inf  # and when to ask again.
-        self.largest = min(slurm.largest_array(), self.settings.array_limit)
+        config = slurm.configuration()
+        self.next_books = 0.0 if slurm.has_accounting(config) else math.inf  # and when to ask next.
+        self.largest = min(slurm.largest_array(config), self.settings.array_limit)
         self.devices = slurm.has_devices()
         self.next_seconds_between_status_checks = self.settings.interval_s
         try:
@@ -94,12 +96,13 @@ class Executor(RemoteExecutor):
         """Gives ids to what was submitted by a process that was killed before it knew them."""
         for token in dict.fromkeys(e.token for e in self.ledger.open() if not e.id):
             members = self.ledger.of_token(token)
-            if ids := self.patiently(slurm.named, token):
+            count = len({entry.index for entry in members})
+            if ids := submission.ready(self.folder / "jobs" / token, count):
                 self.ledger.submitted(token, ids)
                 continue
+            self.patiently(slurm.cancel, f"--name={token}")  # Jobs that nobody told what to do.
             for entry in members:
-                if not runner.read(self.marker(entry)):
-                    self.ledger.end(entry, "lost", "the main process was killed as it submitted")
+                self.ledger.end(entry, "lost", "the main process was killed as it submitted")
 
     # Handing over
 
@@ -108,6 +111,7 @@ class Executor(RemoteExecutor):
         asked = []
         for job in jobs:
             self.run_job_pre(job)
+            self.keys.add(key_of(job))
             if not self.adopt(job):
                 asked.append((self.ask(job), job))
         for ask, members in bucket.grouped(asked).items():
@@ -124,7 +128,7 @@ class Executor(RemoteExecutor):
         entry = self.ledger.newest(key_of(job))
         if entry is None or not entry.open:
             return False
-        if runner.read(self.marker(entry)).get("code") == 0 and not made(job):
+        if runner.read(self.ledger.marker(entry)).get("code") == 0 and not made(job):
             self.ledger.end(entry, "lost", "its outputs are gone")
             return False
         self.report_job_submission(SubmittedJobInfo(job, entry.id, {"entry": entry}))
@@ -135,7 +139,11 @@ class Executor(RemoteExecutor):
         key = key_of(job)
         reasons = [entry.reason for entry in self.ledger.entries if entry.key == key]
         resources = dict(job.resources) | ({} if self.devices else {"gpu": 0})
-        return bucket.ask(job.threads, resources, vars(self.settings), reasons)
+        # Asked when it matters, which is seldom.
+        longest = slurm.longest() if any(bucket.LATE in reason for reason in reasons) else {}
+        found = bucket.ask(job.threads, resources, vars(self.settings), reasons, longest)
+        check_delay(self.settings.delay_s, found.minutes, f"runtime of {job.name}")
+        return found
 
     def submit(self, ask: bucket.Ask, packs: list[list[JobExecutorInterface]]) -> None:
         """Submits one array, however long Slurm takes to accept it."""
@@ -172,8 +180,8 @@ class Executor(RemoteExecutor):
         Raises:
             SlurmError: sbatch failed; Refused, if it always will.
         """
-        if token in self.tried and (ids := slurm.named(token)):
-            return ids  # The answer to an earlier call was lost on its way.
+        if token in self.tried:  # An answer may have been lost; jobs without ids never begin.
+            slurm.cancel(f"--name={token}")
         self.tried.add(token)
         return submission.submit(self.folder / "jobs" / token, token, ask, tasks, self.settings)
 
@@ -191,7 +199,7 @@ class Executor(RemoteExecutor):
         """Returns what is run for a job; the folders that it writes to are there."""
         for path in (*job.output, *job.log):
             Path(str(path)).parent.mkdir(parents=True, exist_ok=True)
-        marker = self.marker(entry)
+        marker = self.ledger.marker(entry)
         log = marker.with_suffix(".log")
         environment = self.imports | {"REVERIE_JOB": entry.name}
         return runner.Task(self.command(job), str(marker), str(log), environment)
@@ -210,10 +218,6 @@ class Executor(RemoteExecutor):
         waits = format_cli_arg("--wait-for-files", list(job.get_wait_for_files()))
         return f"{RealExecutor.get_job_args(self, job)} {waits}"
 
-    def marker(self, entry: Entry) -> Path:
-        """Returns where a job says how it ended."""
-        return self.folder / "jobs" / entry.token / f"{entry.index}.{entry.slot}.json"
-
     # Following
 
     async def check_active_jobs(
@@ -222,7 +226,9 @@ class Executor(RemoteExecutor):
         """Reports what has ended, and yields what goes on; whatever happens, nobody is dropped."""
         if not active_jobs:
             return
-        markers = {id(info): runner.read(self.marker(info.aux["entry"])) for info in active_jobs}
+        markers = {
+            id(info): runner.read(self.ledger.marker(info.aux["entry"])) for info in active_jobs
+        }
         asked = [info.external_jobid for info in active_jobs if not markers[id(info)]]
         seen = await asyncio.to_thread(self.look, asked)
         for info in active_jobs:
@@ -279,15 +285,18 @@ class Executor(RemoteExecutor):
 
     def release(self, ids: set[str]) -> None:
         """Lets jobs start elsewhere that a broken node could not; some times, not for ever."""
+        for spent in sorted(id for id in ids if self.released[id] == RELEASES):
+            self.released[spent] += 1
+            self.say(f"{spent} was released {RELEASES} times and is held again: see to its nodes")
         again = sorted(id for id in ids if self.released[id] < RELEASES)
         if not again:
             return
-        self.released.update(again)
-        self.say(f"a node could not start {', '.join(again)}: released, to start elsewhere")
         try:
             slurm.release(again)
         except slurm.SlurmError as error:
-            self.say(f"{error}; release them yourself: scontrol release {' '.join(again)}")
+            return self.say(f"{error}; trying again later")
+        self.released.update(again)
+        self.say(f"a node could not start {', '.join(again)}: released, to start elsewhere")
 
     def open_books(self, ids: Sequence[str]) -> None:
         """Asks accounting, which is slow: twice while a job may be unknown to Slurm."""
@@ -308,17 +317,21 @@ class Executor(RemoteExecutor):
         return time.monotonic() - self.quiet.setdefault(place, time.monotonic())
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
-        """Cancels what is under way, or leaves it to a later process."""
+        """Cancels what is under way, or leaves it to a later process.
+
+        Snakemake's list is empty while jobs are looked at, so the ledger is asked.
+        """
+        found = [each for each in self.ledger.open() if each.id and each.key in self.keys]
         if self.settings.detach:
-            self.say(f"{len(active_jobs)} jobs go on; the same command takes them up")
+            self.say(f"{len(found)} jobs go on; the same command takes them up")
             return
-        ids = sorted({info.external_jobid for info in active_jobs})
+        ids = sorted({each.id for each in found})
         try:
-            slurm.cancel(ids)
+            slurm.cancel(*ids)
         except slurm.SlurmError as error:
             return self.say(f"{error}; cancel these yourself: {' '.join(ids)}")
-        for info in active_jobs:
-            self.ledger.end(info.aux["entry"], "cancelled", "by the main process")
+        for each in found:
+            self.ledger.end(each, "cancelled", "by the main process")
 
     def patiently(self, call: Any, *args: Any) -> Any:
         """Calls Slurm until it answers.

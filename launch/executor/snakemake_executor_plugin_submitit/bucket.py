@@ -3,11 +3,14 @@
 Jobs that ask for the same can be tasks of one array; `pack` of them run side by side in one task.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
-GROWTH = 1.5  # Of memory and time, with every attempt that ran out of it.
+GROWTH = 1.5  # Of memory and time, with every attempt that ran out of it,
+OOM, LATE = "out of memory", "out of time"  # as its reason says.
 
 T = TypeVar("T")
 GpuFlag = Literal["gpus-per-node", "gres"]
@@ -56,6 +59,7 @@ def ask(
     resources: Mapping[str, Any],
     defaults: Mapping[str, Any],
     reasons: Sequence[str] = (),
+    longest: Mapping[str, float] = MappingProxyType({}),
 ) -> Ask:
     """Returns what a job asks for.
 
@@ -64,18 +68,22 @@ def ask(
         resources: of the job, by the names that Snakemake's Slurm executor has too.
         defaults: for what it does not say.
         reasons: of its earlier failures.
+        longest: minutes that partitions allow, "" the default one; a job that asked for more would
+            never start.
     """
     memory = resources.get("mem_mb")
-    memory = int(memory * growth(reasons, "out of memory")) if isinstance(memory, int) else None
+    memory = int(memory * growth(reasons, OOM)) if isinstance(memory, int) else None
     minutes = int(resources.get("runtime") or defaults["minutes"])
 
     def word(name: str) -> str | None:
         return resources.get(f"slurm_{name}", resources.get(name)) or defaults.get(name) or None
 
+    places = (word("partition") or "").split(",")  # Slurm takes the one that is free first.
+    most = min(longest.get(place, math.inf) for place in places)
     return Ask(
         cores=max(1, threads),
         memory_mb=memory,
-        minutes=int(minutes * growth(reasons, "out of time")),
+        minutes=int(min(minutes * growth(reasons, LATE), max(minutes, most))),
         gpus=int(resources.get("gpu") or 0),
         partition=word("partition"),
         account=word("account"),

@@ -52,6 +52,7 @@ class Ledger:
         """Reads what there is."""
         self.folder, self.path = folder, folder / "ledger.jsonl"
         self.entries: list[Entry] = []
+        self.tokens: dict[str, list[Entry]] = {}
         self.command: list[str] = []  # The last main process's.
         self.file: IO[str] | None = None
         for line in self.lines():
@@ -74,7 +75,9 @@ class Ledger:
         if line["event"] == "began":
             self.command = line["command"]
         elif line["event"] == "intent":
-            self.entries += [Entry(**each) for each in line["entries"]]
+            for entry in (Entry(**each) for each in line["entries"]):
+                self.entries.append(entry)
+                self.tokens.setdefault(entry.token, []).append(entry)
         elif line["event"] == "submitted":
             for entry in self.of_token(line["token"]):
                 entry.id = line["ids"][entry.index]
@@ -86,7 +89,7 @@ class Ledger:
 
     def of_token(self, token: str) -> list[Entry]:
         """Returns the entries of a submission."""
-        return [entry for entry in self.entries if entry.token == token]
+        return self.tokens.get(token, [])
 
     def newest(self, key: str) -> Entry | None:
         """Returns the last entry of what is made."""
@@ -95,6 +98,10 @@ class Ledger:
     def open(self) -> list[Entry]:
         """Returns what has not ended."""
         return [entry for entry in self.entries if entry.open]
+
+    def marker(self, entry: Entry) -> Path:
+        """Returns where a job says how it ended; its log stands beside it."""
+        return self.folder / "jobs" / entry.token / f"{entry.index}.{entry.slot}.json"
 
     def busy(self) -> bool:
         """Tells whether a main process is writing."""
@@ -134,14 +141,40 @@ class Ledger:
         """Adds a line and has it on the disk before it counts."""
         if self.file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("a")
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            heal(self.path, self.file)
+            file = self.path.open("a")
+            try:
+                lock(file)
+            except BlockingIOError:
+                file.close()
+                raise
+            heal(self.path, file)
+            self.file = file
         line = line | {"time": time.time()}
         self.file.write(json.dumps(line) + "\n")
         self.file.flush()
         os.fsync(self.file.fileno())
         self.apply(line)
+
+    def close(self) -> None:
+        """Lets others write."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+def lock(file: IO[str]) -> None:
+    """Locks a file; who only asks whether it is locked holds it for a moment.
+
+    Raises:
+        BlockingIOError: another process holds it for longer.
+    """
+    for pause_s in (0.1, 0.3, 0.6, None):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause_s is None:
+                raise
+            time.sleep(pause_s)
 
 
 def heal(path: Path, file: IO[str]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-PASSING = frozenset({"PREEMPTED", "NODE_FAIL", "BOOT_FAIL"})  # May be requeued.
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED"})
 GOING = frozenset({"RUNNING", "SUSPENDED", "COMPLETING", "RESIZING", "SIGNALING", "STOPPED"})
 GOING |= {"SPECIAL_EXIT", "STAGE_OUT", "RESV_DEL_HOLD"}

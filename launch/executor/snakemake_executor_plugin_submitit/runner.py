@@ -24,10 +24,12 @@ from types import FrameType
 from typing import Any
 
 STOPPED = 75  # EX_TEMPFAIL: a command that saved and left because it was asked to.
+# A stopped command may have been too young to listen, to us or to Slurm's own warning.
+LEFT = (STOPPED, -signal.SIGTERM, -signal.SIGUSR2)
 PREEMPTED = 143  # As a shell reports SIGTERM.
 MARGIN_S = 20.0  # Of the delay, for what comes after the commands have left.
 POLL_S = 0.1
-LOG_LINES = 20  # Of a failed command, kept in its marker.
+LOG_LINES, TAIL_BYTES = 20, 8192  # Of a failed command, kept in its marker.
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Job:
         return vars(self) | {"running": {}, "stopping": False}
 
     def __call__(self) -> None:
-        """Runs what has not succeeded.
+        """Runs what has no marker: what has failed is handed over anew by the main process.
 
         Raises:
             RuntimeError: a command failed; every command has its marker by then.
@@ -68,7 +70,7 @@ class Job:
         signal.signal(signal.SIGTERM, self.leave)
         cores = shares(sorted(os.sched_getaffinity(0)), len(self.tasks), os.environ)
         for index, task in enumerate(self.tasks):
-            if read(Path(task.marker)).get("code") != 0:
+            if not read(Path(task.marker)):
                 self.start(index, task, cores[index])
         failed = [code for index in list(self.running) if (code := self.finish(index))]
         if failed and not self.stopping:
@@ -90,7 +92,7 @@ class Job:
         process, task = self.running[index], self.tasks[index]
         while (code := ended(process)) is None:
             time.sleep(POLL_S)
-        if not (self.stopping and code in (STOPPED, -signal.SIGTERM)):
+        if not (self.stopping and code in LEFT):
             write(Path(task.marker), code, [] if code == 0 else tail(Path(task.log)))
         return code
 
@@ -110,10 +112,12 @@ class Job:
                 self.finish(index)
 
     def checkpoint(self) -> Any:
-        """Stops in time; returns what goes on after the job was requeued."""
+        """Stops in time; returns what goes on after the job was requeued, None if nothing does."""
         from submitit.helpers import DelayedSubmission
 
         self.stop(max(self.delay_s - MARGIN_S, self.delay_s / 2))
+        if all(read(Path(task.marker)) for task in self.tasks):
+            return None
         return DelayedSubmission(self)
 
     def leave(self, number: int, frame: FrameType | None) -> None:
@@ -176,8 +180,10 @@ def read(marker: Path) -> dict[str, Any]:
 
 
 def tail(log: Path) -> list[str]:
-    """Returns the last lines of a log."""
+    """Returns the last lines of a log, none without it."""
     try:
-        return log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()[-LOG_LINES:]
     except OSError:
         return []

@@ -79,3 +79,21 @@ def check(settings: ExecutorSettings) -> None:
         if (seen := getattr(settings, name)) < 1:
             words = name.replace("_", "-")
             raise WorkflowError(f"--submitit-{words}: saw {seen}; it must be at least 1")
+    for name in ("delay_s", "grace_s"):
+        if (seen := getattr(settings, name)) < 0:
+            words = name.replace("_", "-")
+            raise WorkflowError(f"--submitit-{words}: saw {seen}; it must not be negative")
+    check_delay(settings.delay_s, settings.minutes, "--submitit-minutes")
+
+
+def check_delay(delay_s: int, minutes: int, what: str) -> None:
+    """Refuses a time limit that is over before a job has done anything.
+
+    Raises:
+        WorkflowError: it is.
+    """
+    if delay_s >= 60 * minutes:
+        raise WorkflowError(
+            f"{what}: saw {minutes} minutes; jobs are told to save and leave "
+            f"--submitit-delay-s ({delay_s} s) before the end, so it must be longer than that"
+        )

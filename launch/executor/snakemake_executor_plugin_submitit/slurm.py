@@ -6,10 +6,10 @@ Source: https://slurm.schedmd.com/squeue.html, sacct.html, scancel.html, scontro
 """
 
 import contextlib
+import math
 import os
-import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from snakemake_executor_plugin_submitit import queue
 
@@ -37,6 +37,10 @@ REFUSALS = (
     "Access/permission denied",
     "unrecognized option",
 )
+
+
+# What scancel says of jobs that have ended.
+GONE = ("Invalid job id", "already completed", "Job/step already completing")
 
 
 class SlurmError(Exception):
@@ -105,25 +109,6 @@ def listing() -> list[str]:
     return ask("squeue", "-h", "-r", "-t", "all", "--me", "-o", "%i|%T|%r").splitlines()
 
 
-def waiting_or_running() -> dict[str, str]:
-    """Returns the states of the jobs that are listed.
-
-    Raises:
-        SlurmError: squeue failed.
-    """
-    return queue.states(listing())
-
-
-def named(token: str) -> list[str]:
-    """Returns the ids of the jobs of a name, in order.
-
-    Raises:
-        SlurmError: squeue failed.
-    """
-    text = ask("squeue", "-h", "-r", "-t", "all", "--me", "--name", token, "-o", "%i|%T")
-    return sorted(queue.states(text.splitlines()), key=lambda id: int(id.partition("_")[2] or 0))
-
-
 def accounted(ids: Sequence[str]) -> dict[str, str]:
     """Returns how jobs ended, as far as accounting knows.
 
@@ -139,14 +124,22 @@ def accounted(ids: Sequence[str]) -> dict[str, str]:
     return {id: found[id] for id in ids if id in found}
 
 
-def cancel(ids: Sequence[str]) -> None:
-    """Cancels jobs.
+def cancel(*words: str) -> None:
+    """Cancels jobs: ids, or `--name=...`; what has ended already is no error.
 
     Raises:
         SlurmError: scancel failed.
     """
-    for start in range(0, len(ids), CHUNK):
-        ask("scancel", *ids[start : start + CHUNK])
+    failed = []
+    for start in range(0, len(words), CHUNK):
+        try:
+            ask("scancel", *words[start : start + CHUNK])
+        except SlurmError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            if not all(any(gone in line for gone in GONE) for line in lines):
+                failed.append(str(error))
+    if failed:
+        raise SlurmError(failed[0])
 
 
 def release(ids: Sequence[str]) -> None:
@@ -166,19 +159,50 @@ def has_devices() -> bool:
         return True
 
 
-def has_accounting() -> bool:
-    """Tells whether Slurm keeps books about jobs; yes, if it cannot be asked."""
+def longest() -> dict[str, float]:
+    """Returns the minutes that each partition allows a job, "" the default's; {} if unknown."""
     try:
-        found = re.search(r"AccountingStorageType\s*=\s*(\S+)", ask("scontrol", "show", "config"))
+        lines = ask("sinfo", "-h", "-o", "%P|%l").splitlines()
     except SlurmError:
-        return True
-    return bool(found) and found[1] not in ("accounting_storage/none", "(null)")
+        return {}
+    found: dict[str, float] = {}
+    for name, _, most in (line.partition("|") for line in lines):
+        found[name.rstrip("*")] = seconds(most.strip()) / 60
+        if name.endswith("*"):
+            found[""] = found[name.rstrip("*")]
+    return found
 
 
-def largest_array() -> int:
+def seconds(text: str) -> float:
+    """Returns a duration of Slurm, such as 1-12:00:00, in seconds; infinite for no limit.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.upper() in ("UNLIMITED", "INFINITE", "NONE", "N/A", ""):
+        return math.inf
+    days, dash, clock = text.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    scale = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)  # 1-12 is days and hours.
+    total = sum(part * unit for part, unit in zip(parts, scale, strict=False))
+    return total + (int(days) * 86400 if dash else 0)
+
+
+def configuration() -> dict[str, str]:
+    """Returns Slurm's configuration by name; nothing, if it cannot be asked."""
+    try:
+        lines = ask("scontrol", "show", "config").splitlines()
+    except SlurmError:
+        return {}
+    return {name.strip(): value.strip() for name, is_, value in (x.partition("=") for x in lines)}
+
+
+def has_accounting(config: Mapping[str, str]) -> bool:
+    """Tells whether Slurm keeps books about jobs; yes, if that is not known."""
+    return config.get("AccountingStorageType") not in ("accounting_storage/none", "(null)")
+
+
+def largest_array(config: Mapping[str, str]) -> int:
     """Returns how many tasks an array may have."""
-    try:
-        found = re.search(r"MaxArraySize\s*=\s*(\d+)", ask("scontrol", "show", "config"))
-    except SlurmError:
-        found = None
-    return max(1, int(found[1]) - 1 if found else DEFAULT_ARRAY - 1)
+    found = config.get("MaxArraySize", "")
+    return max(1, (int(found) if found.isdigit() else DEFAULT_ARRAY) - 1)
