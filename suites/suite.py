@@ -45,14 +45,7 @@ def _refuse(wrong: list[str]) -> None:
 
 
 def _window(name: str) -> str:
-    try:
-        windows.parse(name)
-    except ValueError:
-        examples = ["last_of_10_bins", "last_100_episodes", "evaluation"]
-        raise ValueError(
-            f"saw {name!r}; allowed is last_of_<K>_bins, last_<N>_episodes or evaluation"
-            f"{nearest(name, examples)}"
-        ) from None
+    windows.parse(name)
     return name
 
 
@@ -112,7 +105,12 @@ class Suite(Record):
     @field_validator("score")
     @classmethod
     def _window_has_episodes(cls, score: Score, info: ValidationInfo) -> Score:
-        evaluation = info.data.get("evaluation")
+        evaluation, frames = info.data.get("evaluation"), info.data.get("frames", 0)
+        window = windows.parse(score.window)
+        if window.kind == "frame" and window.count > frames > 0:
+            raise ValueError(
+                f"saw window {window.name!r} with frames: {frames}; allowed is a frame up to that"
+            )
         if score.window == "evaluation" and evaluation and not evaluation.episodes:
             raise ValueError(
                 "saw window 'evaluation' with evaluation.episodes: 0; allowed is a window over "

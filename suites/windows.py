@@ -1,15 +1,20 @@
 """Score windows: which episodes of a run make its score.
 
 The choice of window alone moved a published mean by 19 points of 125, so every number of this
-room carries the name of its window. Three kinds, written in a suite as `score: {window: ...}`:
+room carries the name of its window. Five kinds, written in a suite as `score: {window: ...}`:
 
 * `last_of_40_bins`: training episodes that ended in the last of 40 equal parts of the budget;
 * `last_100_episodes`: the last 100 training episodes that ended;
+* `at_199000000_frames`: the last training episode that ended by frame 199 million, carried forward
+  where none ended later;
+* `last_point`: the last training episode, whenever it ended;
 * `evaluation`: the evaluation episodes at the last point where there are any.
 
+Published curves often hold means of bins where ours hold episodes; windows take either for points.
 An episode cut by a resume never counts. An empty window gives NaN, which is counted and shown.
 
-Source: danijar/dreamerv3 scores (the last of 40 bins gives its published Atari 100k numbers).
+Source: danijar/dreamerv3 scores (the last of 40 bins gives its published Atari 100k numbers, the
+last of 100 those at 200M frames); danijar/dreamerv2 (the value at 199M frames).
 """
 
 import math
@@ -18,15 +23,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from suites.records import nearest
+
 Lines = Sequence[dict[str, Any]]
+Kind = Literal["bins", "episodes", "frame", "point", "evaluation"]
+
+KINDS: dict[str, Kind] = {
+    r"last_of_([1-9]\d*)_bins": "bins",
+    r"last_([1-9]\d*)_episodes": "episodes",
+    r"at_([1-9]\d*)_frames": "frame",
+    "last_point": "point",
+    "evaluation": "evaluation",
+}
+ALLOWED = "last_of_<K>_bins, last_<N>_episodes, at_<F>_frames, last_point or evaluation"
+EXAMPLES = ("last_of_10_bins", "last_100_episodes", "at_1000000_frames", "last_point", "evaluation")
 
 
 @dataclass(frozen=True)
 class Window:
-    """One window; `count` is the number of bins or episodes, 0 where there is none."""
+    """One window; `count` is the number of bins or episodes or the frame, 0 where there is none."""
 
     name: str
-    kind: Literal["bins", "episodes", "evaluation"]
+    kind: Kind
     count: int
 
     def words(self, frames: int) -> str:
@@ -36,6 +54,10 @@ class Window:
             return f"training episodes that ended in frames {low:,} to {frames:,}"
         if self.kind == "episodes":
             return f"the last {self.count:,} training episodes"
+        if self.kind == "frame":
+            return f"the last training episode that ended by frame {self.count:,}"
+        if self.kind == "point":
+            return "the last training episode"
         return "evaluation episodes at the last evaluation"
 
 
@@ -51,18 +73,12 @@ def parse(name: str) -> Window:
     """Reads a window's name.
 
     Raises:
-        ValueError: The name is none of the three kinds, or counts nothing.
+        ValueError: The name is none of the kinds, or counts nothing.
     """
-    if name == "evaluation":
-        return Window(name, "evaluation", 0)
-    if match := re.fullmatch(r"last_of_([1-9]\d*)_bins", name):
-        return Window(name, "bins", int(match[1]))
-    if match := re.fullmatch(r"last_([1-9]\d*)_episodes", name):
-        return Window(name, "episodes", int(match[1]))
-    raise ValueError(
-        f"score.window: {name!r} is not a window; write 'last_of_<K>_bins', "
-        "'last_<N>_episodes' or 'evaluation'."
-    )
+    for pattern, kind in KINDS.items():
+        if match := re.fullmatch(pattern, name):
+            return Window(name, kind, int(match[1]) if match.groups() else 0)
+    raise ValueError(f"saw window {name!r}; allowed is {ALLOWED}{nearest(name, EXAMPLES)}")
 
 
 def score(window: Window, frames: int, episodes: Lines, evaluation: Lines) -> Score:
@@ -87,5 +103,9 @@ def _inside(window: Window, frames: int, episodes: Lines, evaluation: Lines) -> 
     whole = [line for line in episodes if line["end"] != "cut"]
     if window.kind == "episodes":
         return whole[-window.count :]
+    if window.kind == "frame":
+        return [line for line in whole if line["frame"] <= window.count][-1:]
+    if window.kind == "point":
+        return whole[-1:]
     # Multiplied out, so that the edge of a bin is exact whatever the budget.
     return [line for line in whole if line["frame"] * window.count >= frames * (window.count - 1)]

@@ -267,6 +267,7 @@ REFUSED = {
     "evaluation at no point": (("[0.5, 1.0]", "[]"), "evaluation.at", "episodes: 3"),
     "points of no evaluation": (("episodes: 3", "episodes: 0"), "evaluation.at", "episodes: 0"),
     "no window": (("last_of_4_bins", "last_4_bins"), "score.window", "last_of_<K>_bins"),
+    "window beyond the end": (("last_of_4_bins", "at_999999_frames"), "score", "frame up to that"),
     "window of nothing": (("last_of_4_bins", "last_of_0_bins"), "score.window", "last_of_0_bins"),
     "a mapping as text": (("task:\n", "task: easy\nold:\n"), "task", "'easy'", "frame_skip,"),
     "twice the same key": (("seeds:", "frames: 8\nseeds:"), "line 4", "'frames'", "twice"),
