@@ -151,9 +151,11 @@ class Sweep:
         if asked.nodes is None:
             gpus = _whole(asked.resources.get("gpu")) or 0
             return estimate.local(found, asked.cores, gpus)
-        if (tasks := _array_parallelism()) is None or asked.nodes < tasks:
-            return estimate.Parallel(asked.nodes, "--jobs")
-        return estimate.Parallel(tasks, "the executor's array parallelism, if nodes are free")
+        jobs = estimate.Parallel(asked.nodes, "--jobs")
+        if (told := _array_settings()) is None:
+            return jobs
+        each = estimate.arrays(found, told.array_parallelism, told.pack, told.array_limit)
+        return min(each, jobs, key=lambda parallel: parallel.runs)
 
     def _take(self) -> None:
         """Holds a lock until this process is gone, however it goes."""
@@ -200,8 +202,8 @@ class Sweep:
             _say(f"MLflow lacks something: runs/{self.suite.name}/mlflow.log; try `reverie sync`")
 
 
-def _array_parallelism() -> int | None:
-    """Returns how many runs the cluster's executor has going at once; None if it has no limit.
+def _array_settings() -> Any:
+    """Returns the settings of an executor that hands over arrays; None of any other.
 
     While a Snakefile is read, Snakemake has not yet told the workflow of its executor.
     """
@@ -209,9 +211,10 @@ def _array_parallelism() -> int | None:
 
     with contextlib.redirect_stderr(io.StringIO()):  # It would name the profile again.
         _, args = cli.parse_args(sys.argv[1:])
+    if args.executor is None:  # Snakemake's own.
+        return None
     settings = cli.ExecutorPluginRegistry().get_plugin(args.executor).get_settings(args)
-    tasks = getattr(settings, "array_parallelism", None)
-    return tasks and tasks * settings.pack
+    return settings if hasattr(settings, "array_parallelism") else None
 
 
 def _whole(value: Any) -> int | None:
