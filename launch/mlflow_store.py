@@ -63,7 +63,7 @@ def prepare(uri: str, root: Path) -> None:
     """
     path = sqlite_path(uri)
     with _translated(uri):
-        if _served(uri):
+        if served(uri):
             _import().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
             return
         with _turn(uri, root):
@@ -192,7 +192,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             ours = (self.root / "mlartifacts" / name).resolve().as_uri()
-            place = None if _served(self.uri) else ours
+            place = None if served(self.uri) else ours
             try:
                 return self.client.create_experiment(name, artifact_location=place)
             except self.mlflow.exceptions.MlflowException:
@@ -240,6 +240,11 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.partition(":///")[2].partition("?")[0])
 
 
+def served(uri: str) -> bool:
+    """Says whether an address is that of a server."""
+    return uri.startswith(("http://", "https://"))
+
+
 def _import() -> Any:
     for key, value in MANNERS.items():
         os.environ.setdefault(key, value)
@@ -250,10 +255,6 @@ def _import() -> Any:
     for name in ("mlflow", "alembic"):  # They tell of every table that they make.
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
-
-
-def _served(uri: str) -> bool:
-    return uri.startswith(("http://", "https://"))
 
 
 def _turn(uri: str, root: Path) -> contextlib.AbstractContextManager[None]:

@@ -49,7 +49,7 @@ def examine(wish: Wish, root: Path) -> Iterator[Finding]:
     """Yields what is found, this machine first."""
     yield from guarded("python", here.python)
     yield from guarded("disk", lambda: here.disk(root))
-    yield from guarded("mlflow", lambda: here.mlflow(root, os.environ))
+    yield from guarded("mlflow", lambda: here.mlflow(root))
     if importlib.util.find_spec(here.PLUGIN) is None:
         yield from left_out("the executor is not installed")
     elif not shutil.which("sbatch"):

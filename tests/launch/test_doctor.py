@@ -1,9 +1,7 @@
-"""What `reverie doctor` makes of this machine, of a node's answers, and of no Slurm at all."""
+"""What `reverie doctor` makes of a node's answers, of odd Slurms, and of none at all."""
 
-import http.server
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,85 +33,6 @@ def test_runs_are_tried_with_what_launch_config_says_they_need(tmp_path: Path) -
     assert {ask.partition for ask in asks} == {"main"}
     assert {ask.gpus for ask in asks} == {0, 1}
     assert {ask.gpus for ask in trial.asks(wanted, gpus=False)} == {0}
-
-
-def test_settings_are_those_of_the_profile_that_snakemake_would_find(tmp_path: Path) -> None:
-    (tmp_path / "slurm").mkdir()
-    profile = tmp_path / "slurm" / "config.yaml"
-    profile.write_text("jobs: 5\nsubmitit-partition: a100\nsubmitit-no-srun: true\n")
-    found = settings.load(tmp_path, {"account": "lab", "qos": None, "no_srun": None})
-    assert (found.partition, found.account, found.qos, found.no_srun) == ("a100", "lab", "", True)
-    assert settings.load(tmp_path, {"partition": "cpu"}).partition == "cpu"
-    profile.write_text("submitit-partitoin: a100\n")
-    with pytest.raises(ValueError, match=r"submitit-partitoin'; did you mean 'partition'"):
-        settings.load(tmp_path, {})
-    profile.write_text("submitit-gpu-flag: gpus\n")
-    with pytest.raises(ValueError, match="allowed: gpus-per-node, gres"):
-        settings.load(tmp_path, {})
-
-
-# This machine
-
-
-def test_a_shell_inside_a_job_and_words_to_sbatch_are_seen() -> None:
-    assert one(here.nesting({})).mark == "ok"
-    inside = one(here.nesting({"SLURM_JOB_ID": "12", "SBATCH_QOS": "x"}))
-    assert inside.mark == "warn" and "part of job 12" in inside.fact
-    assert "SBATCH_PARTITION=gpu" in one(here.nesting({"SBATCH_PARTITION": "gpu"})).fact
-
-
-def test_a_full_disk_fails_and_a_small_one_warns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(here, "LOW_GB", 0.0)
-    monkeypatch.setattr(here, "FULL_GB", 0.0)
-    monkeypatch.setattr(here, "LOW_INODES", 0)
-    (tmp_path / "runs").mkdir()
-    assert one(here.disk(tmp_path)).mark == "ok"
-    assert f"free in {tmp_path / 'runs'}" in one(here.disk(tmp_path)).fact
-    monkeypatch.setattr(here, "LOW_GB", 1e9)
-    assert one(here.disk(tmp_path)).mark == "warn"
-    monkeypatch.setattr(here, "FULL_GB", 1e9)
-    assert one(here.disk(tmp_path)).mark == "FAIL"
-
-
-class Health(http.server.BaseHTTPRequestHandler):
-    """A server that says what its path tells it to."""
-
-    def do_GET(self) -> None:
-        first = self.path.split("/")[1]
-        self.send_response(200 if first in ("ok", "odd") else 503)
-        self.end_headers()
-        self.wfile.write(b"OK" if first == "ok" else b"<html>hello</html>")
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Health) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-
-
-def test_an_mlflow_server_must_say_that_it_is_well(server: str, tmp_path: Path) -> None:
-    def marks(uri: str) -> Finding:
-        return one(here.mlflow(tmp_path, {"MLFLOW_TRACKING_URI": uri}))
-
-    assert marks(f"{server}/ok").mark == "ok"
-    assert "answers 503" in marks(f"{server}/broken").fact
-    assert "no MLflow server" in marks(f"{server}/odd").fact
-    down = marks("http://user:secret@127.0.0.1:9/")
-    assert down.mark == "warn" and "secret" not in str(down) and "refused" in down.fact
-    assert "no answer from 127.0.0.1:9" in marks("postgresql://u:secret@127.0.0.1:9/db").fact
-
-
-def test_without_an_address_mlflow_is_a_file_that_can_be_written(tmp_path: Path) -> None:
-    assert one(here.mlflow(tmp_path, {})).fact == f"sqlite:///{tmp_path}/mlflow.db can be used"
-    gone = {"MLFLOW_TRACKING_URI": "sqlite:////nowhere/at/all/mlflow.db"}
-    assert one(here.mlflow(tmp_path, gone)).mark == "warn"
 
 
 # The two sides of the probe job, with files in between
