@@ -46,6 +46,12 @@ def test_a_dry_run_for_slurm_ends_as_many_at_once_as_its_executor_has_going(swee
     assert "with 1 at once (" in said
 
 
+def test_a_dry_run_refuses_what_the_executor_would_refuse(sweep):
+    code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run", "--submitit-pack", "0")
+    assert code == 1
+    assert said.splitlines()[-1] == "reverie: --submitit-pack: saw 0; it must be at least 1"
+
+
 def test_a_dry_run_here_counts_cores_and_threads_as_snakemake_was_told(sweep):
     more = ("--cores", "4", "--set-threads", "train=2")
     code, said = snakemake(sweep, "--profile", "local", *ASKED, "--dry-run", *more)
