@@ -30,6 +30,7 @@ ENDED = re.compile(
     r".*non-zero exit status (?P<code>\d+)",
     re.DOTALL,
 )
+ARRAYS = ("array_parallelism", "pack", "array_limit")  # As `estimate.arrays` takes them.
 PATIENCE_S = 120  # For the last synchronisation; what it misses, `reverie sync` brings later.
 
 
@@ -151,9 +152,11 @@ class Sweep:
         if asked.nodes is None:
             gpus = _whole(asked.resources.get("gpu")) or 0
             return estimate.local(found, asked.cores, gpus)
-        if (tasks := _array_parallelism()) is None or asked.nodes < tasks:
-            return estimate.Parallel(asked.nodes, "--jobs")
-        return estimate.Parallel(tasks, "the executor's array parallelism, if nodes are free")
+        jobs = estimate.Parallel(asked.nodes, "--jobs")
+        if not (told := _array_settings()):
+            return jobs
+        each = estimate.arrays(found, *told)
+        return min(each, jobs, key=lambda parallel: parallel.runs)
 
     def _take(self) -> None:
         """Holds a lock until this process is gone, however it goes."""
@@ -200,18 +203,29 @@ class Sweep:
             _say(f"MLflow lacks something: runs/{self.suite.name}/mlflow.log; try `reverie sync`")
 
 
-def _array_parallelism() -> int | None:
-    """Returns how many runs the cluster's executor has going at once; None if it has no limit.
+def _array_settings() -> list[int]:
+    """Returns what an executor that hands over arrays was told of them; nothing of any other.
 
     While a Snakefile is read, Snakemake has not yet told the workflow of its executor.
+
+    Raises:
+        ValueError: a number that the executor would refuse as it starts.
     """
     from snakemake import cli
 
     with contextlib.redirect_stderr(io.StringIO()):  # It would name the profile again.
         _, args = cli.parse_args(sys.argv[1:])
+    if args.executor is None:  # Snakemake's own.
+        return []
     settings = cli.ExecutorPluginRegistry().get_plugin(args.executor).get_settings(args)
-    tasks = getattr(settings, "array_parallelism", None)
-    return tasks and tasks * settings.pack
+    if not all(hasattr(settings, name) for name in ARRAYS):
+        return []
+    found = {name: getattr(settings, name) for name in ARRAYS}
+    for name, seen in found.items():
+        if seen < 1:
+            option = f"--{args.executor}-{name.replace('_', '-')}"
+            raise ValueError(f"{option}: saw {seen}; it must be at least 1")
+    return list(found.values())
 
 
 def _whole(value: Any) -> int | None:

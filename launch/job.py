@@ -88,6 +88,7 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     found.add_argument("--suite", required=True)
     found.add_argument("--folder", type=Path, required=True)
     found.add_argument("--threads", type=int, required=True)
+    found.add_argument("--gpu", type=int, required=True)
     return found
 
 
@@ -95,7 +96,6 @@ def main(words: Sequence[str]) -> None:
     """Becomes the run."""
     asked = parser("launch.job", __doc__)
     asked.add_argument("--tracking", required=True)
-    asked.add_argument("--gpu", type=int, required=True)
     args = asked.parse_args(words)
     die_with_parent()
     wait_for_writer(args.folder)

@@ -63,7 +63,7 @@ def prepare(uri: str, root: Path) -> None:
     """
     path = sqlite_path(uri)
     with _translated(uri):
-        if _served(uri):
+        if served(uri):
             _import().MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
             return
         with _turn(uri, root):
@@ -80,7 +80,7 @@ class Attached(NamedTuple):
     """The run of a folder in MLflow."""
 
     run_id: str
-    how: Literal["named", "found", "made"]  # By its id, by its tags, or just now.
+    how: Literal["named", "found", "new"]  # By its id, by its tags; or created just now.
 
 
 class Store:
@@ -112,10 +112,7 @@ class Store:
             attached = Attached(run_id, "named")
         else:
             with self._writing():
-                experiment = self._experiment(view.experiment)
-                found = self._search(experiment, view.identity)
-                attached = Attached(found or self._create(experiment, view), "made")
-                attached = attached._replace(how="found") if found else attached
+                attached = self._found_or_new(view)
         self.known.add(attached.run_id)
         return attached
 
@@ -124,7 +121,7 @@ class Store:
         entities = self.mlflow.entities
         with self._writing(run.run_id):
             params, tags = {}, view.identity
-            if run.how != "made":
+            if run.how != "new":
                 there = self.client.get_run(run.run_id).data
                 params, tags = there.params, there.tags
             missing = [entities.Param(k, v) for k, v in view.params.items() if k not in params]
@@ -168,6 +165,12 @@ class Store:
         last = {name: max(steps, default=-1) for name, steps in curves.items()}
         return last | {EPISODES: len(curves[EPISODES]) - 1}
 
+    def _found_or_new(self, view: View) -> Attached:
+        experiment = self._experiment(view.experiment)
+        if run_id := self._search(experiment, view.identity):
+            return Attached(run_id, "found")
+        return Attached(self._create(experiment, view), "new")
+
     def _exists(self, run_id: str) -> bool:
         with _translated(self.uri, of_one_run=True):
             try:
@@ -192,7 +195,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             ours = (self.root / "mlartifacts" / name).resolve().as_uri()
-            place = None if _served(self.uri) else ours
+            place = None if served(self.uri) else ours
             try:
                 return self.client.create_experiment(name, artifact_location=place)
             except self.mlflow.exceptions.MlflowException:
@@ -240,6 +243,11 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.partition(":///")[2].partition("?")[0])
 
 
+def served(uri: str) -> bool:
+    """Says whether an address is that of a server."""
+    return uri.startswith(("http://", "https://"))
+
+
 def _import() -> Any:
     for key, value in MANNERS.items():
         os.environ.setdefault(key, value)
@@ -250,10 +258,6 @@ def _import() -> Any:
     for name in ("mlflow", "alembic"):  # They tell of every table that they make.
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
-
-
-def _served(uri: str) -> bool:
-    return uri.startswith(("http://", "https://"))
 
 
 def _turn(uri: str, root: Path) -> contextlib.AbstractContextManager[None]:

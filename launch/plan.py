@@ -180,7 +180,7 @@ def writer_alive(folder: Path) -> bool:
     try:
         with (folder / "lock").open("r") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except BlockingIOError:
         return True
@@ -264,12 +264,21 @@ def _state(run: Run, digest: str, root: Path) -> State:
 
 
 def _hash_in(path: Path) -> str | None:
-    """Returns the hash that a file names; None without a file, "unreadable" for a broken one."""
+    """Returns the hash that a file names; None without a file, "unreadable" for a broken one.
+
+    Raises:
+        ValueError: the file may be whole, but the disk does not give it: to train again what it
+            stands for would be rash.
+    """
     try:
         return str(json.loads(path.read_bytes())["hash"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except NotADirectoryError:  # A file is where a folder should be.
+        return "unreadable"
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError):
         return "unreadable"
 
 

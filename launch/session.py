@@ -228,6 +228,7 @@ class Session:
         self.show()
         self.keep("final")
         self.folder.lengths()  # Onto the disk before the receipt says so.
+        self.loop.tick()  # What the last evaluation took.
         root = self.options.root
         self.folder.write(
             "receipt.json", receipt.make(self.run, self.loop.counters, self.folder, root)

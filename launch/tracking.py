@@ -86,6 +86,7 @@ def prepare_apart(root: Path, patience_s: float = LONGEST_START_S) -> str:
     Returns:
         What is wrong, in one line; empty when nothing is.
     """
+    uri = shown(address(root))
     # One try is enough: whoever follows the runs tries again later.
     once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
     try:
@@ -95,8 +96,20 @@ def prepare_apart(root: Path, patience_s: float = LONGEST_START_S) -> str:
             stderr=subprocess.STDOUT, text=True, timeout=patience_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"MLflow at {shown(address(root))} does not answer within {patience_s:.0f} s"
-    return done.stdout.strip().rpartition("\n")[2] if done.returncode else ""
+        return f"MLflow at {uri} does not answer within {patience_s:.0f} s"
+    if not done.returncode:
+        return ""
+    said = shown(done.stdout.strip().rpartition("\n")[2])
+    if done.returncode == UNAVAILABLE and said:
+        return said
+    return f"MLflow at {uri} cannot be prepared: {fate(done.returncode, said)}"
+
+
+def fate(code: int, said: str) -> str:
+    """Says why a process did not do what it was started for."""
+    if code < 0:
+        return f"its process was killed by signal {-code}"
+    return said or f"its process left with exit code {code}, and said nothing"
 
 
 def targets(root: Path, words: Iterable[str]) -> list[Path]:
@@ -321,6 +334,8 @@ def apart(words: Sequence[str]) -> int:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--interval", type=float, default=INTERVAL_S)
     args = parser.parse_args(words)
+    if args.follow and args.parent is None:
+        parser.error("--follow needs --parent: it ends when that process does")
     if args.prepare:
         problem = prepare(args.root)
         print(problem)

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from launch import devices, job, plan
+from launch import devices, plan
 from launch.cost import estimate, speeds
 from launch.cost.estimate import Cost, Parallel
 from suites.suite import Suite
@@ -40,9 +40,10 @@ def main(args: argparse.Namespace, root: Path) -> None:
     suite = plan.load(order.suite)
     runs = plan.survey(suite, order.agents, root)
     found = estimate.costs(suite, runs, root)
-    if args.measure and (missing := [cost for cost in found if not cost.measured]):
+    if args.measure and (missing := [cost for cost in found if wanted(cost)]):
+        load = os.getloadavg()[0]  # Of others, who take from what is measured; of us, after that.
         for cost in missing:
-            measure(suite, cost, args.measure, root)
+            measure(suite, cost, args.measure, root, load)
         found = estimate.costs(suite, runs, root)
     at_once = Parallel(args.parallel, "as asked") if args.parallel else here(found)
     print(f"{plan.summary(runs)}\n\n{estimate.text(suite, found, at_once)}", flush=True)
@@ -50,22 +51,41 @@ def main(args: argparse.Namespace, root: Path) -> None:
         estimate.check(suite, found, most)
 
 
+def wanted(cost: Cost) -> bool:
+    """Tells whether to measure: there is no speed, or a measurement of something else.
+
+    That is one of another machine, as of a login node, or with other threads than runs have. What
+    runs have shown stands, wherever they ran.
+    """
+    speed = cost.speed
+    if not cost.left or speed is None or speed.kind != "measured":
+        return not cost.measured
+    return speed.hosts != (os.uname().nodename,) or speed.threads != cost.resources.threads
+
+
 def here(found: list[Cost]) -> Parallel:
     """Returns how many runs this machine takes at once."""
     return estimate.local(found, len(os.sched_getaffinity(0)), len(devices.visible()))
 
 
-def measure(suite: Suite, cost: Cost, box_s: float, root: Path) -> None:
-    """Measures an agent in a process of its own, and remembers what was seen."""
+def measure(suite: Suite, cost: Cost, box_s: float, root: Path, load: float) -> None:
+    """Measures an agent in a process of its own, and remembers what was seen.
+
+    Args:
+        suite: whose runs they are.
+        cost: what is left of the agent's runs.
+        box_s: seconds after which it is over.
+        root: where runs/ and results/ are.
+        load: of the machine, before anything was measured.
+    """
     run, resources = cost.left[0].run, cost.resources
     beside = (root / speeds.FILE).parent  # On the disk that runs write to.
     beside.mkdir(parents=True, exist_ok=True)
     sweep_up(beside, time.time())
     words = [sys.executable, "-m", "launch.cost.probe", run.agent, run.game, str(run.seed)]
     words += ["--suite", suite.name, "--seconds", str(box_s), "--threads", str(resources.threads)]
-    environment = os.environ | job.device(resources.gpu)
-    environment |= {"OMP_NUM_THREADS": str(resources.threads)}  # Torch reads it once.
-    load = os.getloadavg()[0]  # Of others, who take from what is measured.
+    words += ["--gpu", str(resources.gpu)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(resources.threads)}  # NumPy reads it once.
     _say(f"measuring {run.agent} on {run.game}, for {box_s:.0f} s at most")
     try:
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=beside) as folder:

@@ -3,8 +3,9 @@
 Replay and checkpoints go when a run has finished; weights, lines and pictures stay.
 """
 
+import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from suites.suite import Suite
 from suites.view import View
 
 SMALL = 32  # Bytes of a row beside its image: reward, flags, action.
-PASSING = ("checkpoints", "replay")
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,19 @@ def replay_bytes(folder: Path, rows: int, block: int, mapped: bool) -> float:
 
 def size(path: Path) -> int:
     """Returns the bytes that a file or folder takes on the disk; files may have holes."""
-    paths = path.rglob("*") if path.is_dir() else [path]
     found = 0
-    for each in paths:
+    for each in _inside(path) if path.is_dir() else [path]:
         try:
             found += each.stat().st_blocks * 512
         except FileNotFoundError:  # A run under way removes what it has replaced.
             continue
     return found
+
+
+def _inside(path: Path) -> Iterator[Path]:
+    """Yields all files and folders in a folder; those that vanish meanwhile end nothing."""
+    for place, folders, files in os.walk(path):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def _passing(

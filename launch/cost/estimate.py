@@ -5,6 +5,8 @@ left out of the sums, and they say so.
 """
 
 import heapq
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +74,17 @@ class Cost:
 
     @property
     def core_hours(self) -> float:
-        """Hours times the cores that a run is given."""
-        return self.seconds / HOUR_S * self.resources.threads
+        """Hours times the cores that a run is given.
+
+        Where its speed was seen with more, times these: with fewer it takes longer, nobody knows
+        by how much, and a limit must not be too generous.
+        """
+        return self.seconds / HOUR_S * max(self.resources.threads, self.speed_threads)
+
+    @property
+    def speed_threads(self) -> int:
+        """Threads that its speed was seen with; those of its runs, if nobody wrote them down."""
+        return (self.speed and self.speed.threads) or self.resources.threads
 
     @property
     def gpus(self) -> int:
@@ -103,27 +114,30 @@ def costs(
         threads: of every run, instead of what launch/config.yaml says.
     """
     states = ("missing", "stale") if again else ("missing",)
-    found = []
+    steps, found = suite.frames // suite.task.frame_skip, []
     for label in dict.fromkeys(run.agent for run in runs):
         own = [run for run in runs if run.agent == label]
         asks = plan.resources(label)
         asks = asks.model_copy(update={"threads": threads}) if threads else asks
         speed = speeds.known(suite, own, root, asks.gpu)
-        left = [_left(suite, run, speed, root) for run in own if run.state in states]
-        steps, where = suite.frames // suite.task.frame_skip, disk.known(suite, own, root)
+        prefill = config.settings(suite, label)["training"].get("prefill", 0)
+        left = []
+        for run in own:
+            if run.state in states:
+                begun = min(steps, _begun(suite, run, root))
+                seconds = speed and speed.seconds(begun, steps, prefill)
+                left.append(Left(run, begun, seconds))
+        where = disk.known(suite, own, root)
         found.append(Cost(label, len(own), steps, tuple(left), speed, where, asks))
     return found
 
 
-def _left(suite: Suite, run: plan.Run, speed: Speed | None, root: Path) -> Left:
-    """Returns what is left of a run that goes on from its newest checkpoint."""
-    steps = suite.frames // suite.task.frame_skip
+def _begun(suite: Suite, run: plan.Run, root: Path) -> int:
+    """Returns the agent steps in the newest checkpoint of a run, which goes on from there."""
     held = checkpoint.newest_first(root / run.folder / "checkpoints")
-    begun = 0
-    if held and run.state != "stale":
-        begun = min(steps, disk.frames_of(held[0]) // suite.task.frame_skip)
-    prefill = config.settings(suite, run.agent)["training"].get("prefill", 0)
-    return Left(run, begun, speed and speed.seconds(begun, steps, prefill))
+    if not held or run.state == "stale":
+        return 0
+    return disk.frames_of(held[0]) // suite.task.frame_skip
 
 
 def local(found: Iterable[Cost], cores: int, gpus: int) -> Parallel:
@@ -140,6 +154,27 @@ def local(found: Iterable[Cost], cores: int, gpus: int) -> Parallel:
     if any(cost.gpus for cost in busy) and 0 < gpus < count:
         return Parallel(gpus, f"a device each, {gpus} here")
     return Parallel(count, f"{threads} of {cores} core{'s' * (cores > 1)} each")
+
+
+def arrays(found: Iterable[Cost], parallelism: int, pack: int, limit: int) -> Parallel:
+    """Returns how many runs go on at once where an executor hands them over in arrays.
+
+    Args:
+        found: what is left; runs that ask for the same share arrays.
+        parallelism: tasks of one array that run at once.
+        pack: runs of one task, side by side.
+        limit: tasks of one array.
+    """
+    counts: Counter[tuple[int, int, int]] = Counter()
+    for cost in found:
+        asks = cost.resources
+        counts[asks.threads, asks.mem_mb, asks.gpu] += len(cost.left)
+    runs = 0
+    for count in counts.values():
+        full, rest = divmod(math.ceil(count / pack), limit)
+        tasks = full * min(limit, parallelism) + min(rest, parallelism)
+        runs += min(count, tasks * pack)
+    return Parallel(runs, "as many as the executor's arrays let run, if nodes are free")
 
 
 def finish(suite: Suite, found: Iterable[Cost], at_once: int) -> tuple[float, float]:
@@ -272,14 +307,35 @@ def _without(suite: Suite, found: Sequence[Cost]) -> list[str]:
             f"Not measured, and in no hours: {', '.join(labels)}. To measure where it will run:\n"
             f"  {_how(suite, labels)}"
         )
-    labels = [cost.label for cost in busy if cost.speed and not cost.speed.whole]
-    if labels and suite.evaluation.episodes:
-        points = ", ".join(f"{point:.0%}" for point in suite.evaluation.at)
-        said.append(
-            f"Evaluations ({suite.evaluation.episodes} episodes at {points} of a run) come on top "
-            f"for {', '.join(labels)}: only finished runs tell how long they take."
-        )
-    return said
+    for cost in busy:
+        if (seen := cost.speed_threads) != (asked := cost.resources.threads):
+            said.append(
+                f"Runs of {cost.label} have {speeds.counted(asked)}, its speed was seen with "
+                f"{seen}: its hours are a guess until it is measured again."
+            )
+    return [*said, *_evaluations(suite, busy)]
+
+
+def _evaluations(suite: Suite, busy: Sequence[Cost]) -> list[str]:
+    """Says whose hours lack evaluations, and whose speed has some of them in it."""
+    asked = suite.evaluation
+    lack, some = [], []
+    for cost in busy:
+        if asked.episodes and cost.speed and not cost.speed.whole:
+            on_the_way = cost.speed.kind == "under way" and asked.at[0] < 1
+            (some if on_the_way else lack).append(cost.label)
+    lines = []
+    if lack:
+        lines.append(f"come on top for {', '.join(lack)}")
+    if some:
+        lines.append(f"are in the speed of {', '.join(some)} as far as runs under way played them")
+    if not lines:
+        return []
+    points = ", ".join(f"{point:.0%}" for point in asked.at)
+    return [
+        f"Evaluations ({asked.episodes} episodes at {points} of a run) {', and '.join(lines)}: "
+        "only finished runs tell how long they take."
+    ]
 
 
 def _end(suite: Suite, found: Sequence[Cost], parallel: Parallel) -> str:
@@ -326,4 +382,4 @@ def _bytes(count: float | None) -> str:
     if count is None:
         return "?"
     size, unit = next((each for each in BYTES if count >= each[0]), (1.0, "B"))
-    return f"{count / size:.3g} {unit}"
+    return f"{number(count / size)} {unit}"

@@ -8,7 +8,7 @@ records its graph. What comes before the first update is timed by itself.
 
 from collections.abc import Callable
 
-FIRST_S = 1.0  # After the start, until environments and caches are warm.
+FIRST_S = 1.0  # After the start, until caches are warm, where nothing is learnt.
 WARM_ROUNDS = 5  # One more than the calls before a GPU's graph is recorded, and replayed.
 WARM_S = 20.0  # After the first update; enough for a slow machine, which has no graph to record.
 ROUNDS = 3  # At least, unless time is over.
@@ -41,12 +41,13 @@ class Meter:
         now, self.updates = self.clock(), updates
         if owed:
             return now - self.began >= self.box_s
+        over = updates > self.counted or not self.learns  # A round has just ended.
         moment = (now, steps, self._round(updates, now))
         if self.learns and not updates:
             self._before(moment)
-        elif self.start is None:
+        elif over and self.start is None:
             self.start = moment if self._warm(now) else None
-        else:
+        elif over:
             self.end = moment
         return self._enough() or now - self.began >= self.box_s
 
@@ -58,7 +59,7 @@ class Meter:
         return self.rounds
 
     def _before(self, moment: Moment) -> None:
-        if moment[0] - self.began >= FIRST_S:
+        if moment[1]:  # Environments and the agent have answered once; a prefill may be short.
             self.early, self.late = self.early or moment, moment
 
     def _warm(self, now: float) -> bool:

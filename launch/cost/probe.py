@@ -57,6 +57,9 @@ class Probe(Session):
             raise Stopped(self.stopper.reason)
         counters = self.loop.counters
         if self.meter.look(counters.agent_steps, counters.updates, self.loop.owed):
+            self.meter.rate()  # Refuses where there is none.
+            self.save()  # As a run does, while its environments are there.
+            self.keep("final")
             raise Stopped("the meter")
 
     def found(self) -> dict[str, Any]:
@@ -71,8 +74,6 @@ class Probe(Session):
             if self.stopper.reason:
                 raise ValueError(f"stopped by {stop}") from None
         rate, seconds, rounds = self.meter.rate()
-        self.save()
-        self.keep("final")
         path = self.folder.path
         return {
             # A checkpoint comes now and then, and holds up the run.
@@ -148,6 +149,7 @@ def main(words: Sequence[str]) -> int:
     asked.add_argument("--seconds", type=float, required=True)
     args = asked.parse_args(words)
     job.die_with_parent()
+    os.environ.update(job.device(args.gpu))  # Before torch looks; until this process is gone.
     out, workers = args.folder, job.workers(args.threads)
     options = Options(out, out, args.threads, workers, "auto", SAVE_EVERY_S)
     try:

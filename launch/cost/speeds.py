@@ -47,7 +47,7 @@ class Speed:
         """Where it comes from, for people."""
         what = {"finished": "finished run", "under way": "run under way"}.get(self.kind)
         said = f"{self.count} {what}{'s' * (self.count > 1)}" if what else "measured"
-        where = ", ".join(filter(None, [self.device, _threads(self.threads)]))
+        where = ", ".join(filter(None, [self.device, counted(self.threads)]))
         day = time.strftime("%Y-%m-%d", time.localtime(self.unix))
         parts = [f"{said} on {', '.join(self.hosts) or 'unknown host'} ({where or 'unknown'})"]
         return ", ".join([*parts, day, *filter(None, [self.note])])
@@ -134,9 +134,9 @@ def _finished(runs: Sequence[plan.Run], root: Path, gpu: int) -> Iterator[_Seen]
 
 
 def _under_way(suite: Suite, runs: Sequence[plan.Run], root: Path, gpu: int) -> Iterator[_Seen]:
+    learns = not idle(suite, runs[0].agent)
     for run in newest(plan.of_state(runs, "missing"), "metrics.jsonl", root):
         lines = _lines(root / run.folder / "metrics.jsonl")
-        learns = any(line["update"] for line in lines) or not idle(suite, run.agent)
         # The line in which updates began also holds what the first one waited for: it is the start.
         steady = _span([line for line in lines if line["update"] or not learns])
         if steady:
@@ -193,6 +193,11 @@ def idle(suite: Suite, label: str) -> bool:
     return config.settings(suite, label)["training"]["sampling"] == "none"
 
 
+def counted(count: int | None) -> str:
+    """Returns "2 threads"; nothing where nobody wrote down how many."""
+    return "" if count is None else f"{count} thread{'s' * (count > 1)}"
+
+
 def _where(folder: Path, gpu: int, attempt: int = 0) -> tuple[str, int | None, str]:
     """Returns device, threads and host of a run; what its folder does not say is empty.
 
@@ -210,10 +215,6 @@ def _where(folder: Path, gpu: int, attempt: int = 0) -> tuple[str, int | None, s
     device = gpus[0] if gpus and gpu and runtime.get("device") != "cpu" else "cpu"
     host = hosts[min(attempt, len(hosts)) - 1]
     return device if host == hosts[-1] else "", runtime.get("threads"), host
-
-
-def _threads(count: int | None) -> str:
-    return "" if count is None else f"{count} thread{'s' * (count > 1)}"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from launch.doctor import here
-from launch.doctor.finding import Finding, brief, guarded
+from launch.doctor.finding import Finding, Probe, brief, guarded
 
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo", "srun")
 CLUSTER = ("slurm", "partition", "requeue", "preemption", "time limit", "arrays", "accounting")
@@ -27,6 +27,20 @@ class Wish:
     said: dict[str, Any]  # Settings of the executor that the command line names.
     job: bool
     wait_s: float
+
+
+@dataclass(frozen=True)
+class Site:
+    """What Slurm tells of itself."""
+
+    config: dict[str, str]
+    partitions: dict[str, dict[str, str]]
+    groups: list[str]  # Lines `gres|nodes`.
+
+    @property
+    def gpus(self) -> bool:
+        """Whether nodes have graphics processors."""
+        return any("gpu" in group for group in self.groups)
 
 
 def main(wish: Wish, root: Path) -> int:
@@ -49,7 +63,7 @@ def examine(wish: Wish, root: Path) -> Iterator[Finding]:
     """Yields what is found, this machine first."""
     yield from guarded("python", here.python)
     yield from guarded("disk", lambda: here.disk(root))
-    yield from guarded("mlflow", lambda: here.mlflow(root, os.environ))
+    yield from guarded("mlflow", lambda: here.mlflow(root))
     if importlib.util.find_spec(here.PLUGIN) is None:
         yield from left_out("the executor is not installed")
     elif not shutil.which("sbatch"):
@@ -67,7 +81,7 @@ def left_out(why: str, first: int = 0) -> Iterator[Finding]:
 
 def of_cluster(wish: Wish, root: Path) -> Iterator[Finding]:
     """Yields what is found out about Slurm; without its controller, that alone."""
-    from launch.doctor import accounts, cluster, settings, trial
+    from launch.doctor import settings
 
     wanted = settings.load(root, wish.said)
     control = list(guarded("slurm", controller))
@@ -75,25 +89,47 @@ def of_cluster(wish: Wish, root: Path) -> Iterator[Finding]:
     if any(finding.mark != "ok" for finding in control):
         yield from left_out("the controller does not answer", first=1)
         return
+    try:
+        site = told(wanted.partition)
+        looks = probes(site, wanted)
+    except Exception as error:  # As in `guarded`; but nothing stands without these answers.
+        fact = f"it does not tell of itself: {brief(str(error)) or type(error).__name__}"
+        yield Finding("FAIL", "slurm", fact, "once it answers, call this again")
+        yield from left_out("Slurm does not tell of itself", first=1)
+        return
+    for subject, probe in looks.items():
+        yield from guarded(subject, probe)
+    yield from guarded("probe job", lambda: probe_job(wish, wanted, site.gpus, root))
+
+
+def told(partition: str) -> Site:
+    """Returns what Slurm tells of itself, and of the nodes in a partition, or in all for none."""
+    from launch.doctor import cluster
+
     config = cluster.configuration(asked("scontrol", "show", "config"))
-    parts = cluster.partitions(asked("scontrol", "show", "partition", "-o"))
-    chosen = cluster.choose(parts, wanted.partition)
-    groups = asked("sinfo", "-h", "-o", "%G|%D", *in_partition(wanted.partition)).splitlines()
-    gpus = any("gpu" in group for group in groups)
-    probes: dict[str, Callable[[], Iterator[Finding]]] = {
-        "partition": lambda: cluster.partition(parts, wanted.partition, wanted.minutes),
+    partitions = cluster.partitions(asked("scontrol", "show", "partition", "-o"))
+    chosen = ("-p", partition) if partition else ()
+    groups = asked("sinfo", "-h", "-o", "%G|%D", *chosen).splitlines()
+    return Site(config, partitions, groups)
+
+
+def probes(site: Site, wanted: Any) -> dict[str, Probe]:
+    """Returns what is looked at, before a job is tried, by its subject."""
+    from launch.doctor import accounts, cluster, trial
+
+    config, partitions = site.config, site.partitions
+    chosen = cluster.choose(partitions, wanted.partition)
+    return {
+        "partition": lambda: cluster.partition(partitions, wanted.partition, wanted.minutes),
         "requeue": lambda: cluster.requeue(config, not wanted.no_requeue),
         "preemption": lambda: cluster.preemption(config, chosen),
         "time limit": lambda: cluster.overtime(config, chosen),
         "arrays": lambda: cluster.arrays(config),
         "accounting": lambda: accounts.accounting(config, refusal_of_sacct()),
         "limits": lambda: limits(config, wanted),
-        "submission": lambda: trial.submissions(wanted, gpus),
-        "gpus": lambda: trial.devices(groups, wanted),
+        "submission": lambda: trial.submissions(wanted, site.gpus),
+        "gpus": lambda: trial.devices(site.groups, wanted),
     }
-    for subject, probe in probes.items():
-        yield from guarded(subject, probe)
-    yield from guarded("probe job", lambda: probe_job(wish, wanted, gpus, root))
 
 
 def controller() -> Iterator[Finding]:
@@ -160,11 +196,6 @@ def refusal_of_sacct() -> str:
     except slurm.SlurmError as error:
         return str(error)
     return ""
-
-
-def in_partition(name: str) -> tuple[str, ...]:
-    """Returns the words that limit sinfo to a partition."""
-    return ("-p", name) if name else ()
 
 
 def tell(text: str) -> None:

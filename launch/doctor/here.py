@@ -4,19 +4,15 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import socket
 import sys
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from launch import mlflow_store, tracking
-from launch.doctor.finding import Finding, brief
+from launch.doctor.finding import Finding
 
 PLUGIN = "snakemake_executor_plugin_submitit"
 ANSWER_S = 5.0
@@ -82,52 +78,58 @@ def nesting(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("ok", "nesting", "this shell is no part of a job, and sets no SBATCH_...")
 
 
-def mlflow(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+def mlflow(root: Path) -> Iterator[Finding]:
     """Says whether MLflow can be reached; training itself never needs it."""
     if importlib.util.find_spec("mlflow") is None:
         yield Finding("warn", "mlflow", "not installed", "`pip install mlflow`, or tracking=off")
         return
-    uri = tracking.address(root, environ)
-    shown = mlflow_store.shown(uri)
-    problem = unreachable(uri)
-    if problem:
-        yield Finding(
-            "warn", "mlflow", f"{shown}: {problem}",
-            "runs do not mind, and `reverie sync` brings all later; see MLFLOW_TRACKING_URI",
-        )  # fmt: skip
+    uri = tracking.address(root)
+    if problem := unusable(uri, root):
+        todo = "runs do not mind, and `reverie sync` brings all later; see MLFLOW_TRACKING_URI"
+        yield Finding("warn", "mlflow", problem, todo)
     else:
-        yield Finding("ok", "mlflow", f"{shown} can be used")
+        yield Finding("ok", "mlflow", f"{mlflow_store.shown(uri)} can be used")
 
 
-def unreachable(uri: str) -> str:
-    """Returns why an address of MLflow cannot be used; nothing if it can."""
-    if path := mlflow_store.sqlite_path(uri):
-        there = path if path.exists() else path.parent
-        return "" if os.access(there, os.W_OK) else f"{there} cannot be written"
-    if uri.startswith(("http://", "https://")):
-        return unhealthy(uri)
+def unusable(uri: str, root: Path) -> str:
+    """Returns why an address of MLflow cannot be used, and which; nothing if it can.
+
+    A server is asked what a sweep asks it first, so that names and passwords count too. Of a
+    database only the place is tried: a sweep would create MLflow's tables there.
+    """
+    if mlflow_store.served(uri):
+        return tracking.prepare_apart(root)
+    path = mlflow_store.sqlite_path(uri)
+    problem = read_only(path) if path else silent(uri)
+    return problem and f"{mlflow_store.shown(uri)}: {problem}"
+
+
+def read_only(path: Path) -> str:
+    """Returns why a database in a file cannot be written; nothing if it can."""
+    there = path if path.exists() else path.parent
+    return "" if os.access(there, os.W_OK) else f"{there} cannot be written"
+
+
+def silent(uri: str) -> str:
+    """Returns why nobody answers where a database should; nothing if somebody does."""
     parts = urlsplit(uri)
-    port = parts.port or PORTS.get(parts.scheme.partition("+")[0])
-    if not (parts.hostname and port):
-        return "neither a server, a database nor a sqlite file"
+    asked = parse_qs(parts.query)
+    host = parts.hostname or asked.get("host", [""])[0]
+    port = parts.port or asked.get("port", [""])[0] or PORTS.get(parts.scheme.partition("+")[0])
+    if not (host and port):
+        return "neither a server, nor a database with its host, nor a sqlite file"
+    place = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else f"{host}:{port}"
     try:
-        socket.create_connection((parts.hostname, port), ANSWER_S).close()
+        connect(host, int(port), place)
     except OSError as error:
-        return f"no answer from {parts.hostname}:{port}: {error}"
+        return f"no answer from {place}: {error}"
     return ""
 
 
-def unhealthy(uri: str) -> str:
-    """Returns what is wrong with a server; nothing if it says that it is well."""
-    question = urllib.request.Request(f"{mlflow_store.shown(uri).rstrip('/')}/health")
-    if (parts := urlsplit(uri)).username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        question.add_header("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
-    try:
-        with urllib.request.urlopen(question, timeout=ANSWER_S) as answer:
-            said = answer.read(200).decode(errors="replace")
-    except urllib.error.HTTPError as error:
-        return f"it answers {error.code} where an MLflow server says that it is well"
-    except OSError as error:
-        return f"no answer: {brief(str(getattr(error, 'reason', error)))}"
-    return "" if re.fullmatch(r"\s*OK\s*", said) else f"no MLflow server: it says {brief(said)!r}"
+def connect(host: str, port: int, place: str) -> None:
+    """Connects to a port of a host, or to a socket in a folder, as PostgreSQL names both."""
+    if not host.startswith("/"):
+        return socket.create_connection((host, port), ANSWER_S).close()
+    with socket.socket(socket.AF_UNIX) as there:
+        there.settimeout(ANSWER_S)
+        there.connect(place)

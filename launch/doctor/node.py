@@ -6,6 +6,7 @@ Everything is said in files of FOLDER, which the other side watches: `node` (fac
 `ping.N` was seen), `lock.again`, `gpu`, and `heard.SIGTERM` or `heard.SIGUSR2` (a signal came).
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -40,10 +41,10 @@ def put(path: Path, facts: Any) -> None:
 
 
 def get(path: Path) -> Any:
-    """Returns what a file says; None while it is not there."""
+    """Returns what a file says; None while it is not there or cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):  # NFS calls a file that was replaced meanwhile stale, say.
         return None
 
 
@@ -68,7 +69,8 @@ def digest() -> str:
     room = Path(__file__).resolve().parents[1]
     found = hashlib.sha256()
     for path in sorted(room.rglob("*.py")):
-        found.update(path.read_bytes())
+        with contextlib.suppress(OSError):  # An editor's dangling link; or it differs, and is told.
+            found.update(path.read_bytes())
     return found.hexdigest()[:16]
 
 
@@ -114,7 +116,8 @@ def main(folder: Path, wants_gpu: bool) -> int:
         return 0
 
     def hear(number: int, frame: FrameType | None) -> None:
-        put(folder / f"heard.{signal.Signals(number).name}", time.time())
+        with contextlib.suppress(OSError):  # A full disk must not keep it from leaving.
+            put(folder / f"heard.{signal.Signals(number).name}", time.time())
         if number == signal.SIGTERM:
             os._exit(STOPPED)
 
@@ -125,13 +128,20 @@ def main(folder: Path, wants_gpu: bool) -> int:
         threading.Thread(target=lambda: put(folder / "gpu", gpu()), daemon=True).start()
     count, until = 0, time.monotonic() + PATIENCE_S
     while time.monotonic() < until and folder.is_dir():
-        if get(folder / f"ping.{count}") is not None:
-            put(folder / f"pong.{count}", time.time())
-            if count == 0:  # By now the other side has let go.
-                put(folder / "lock.again", lock(folder / "lock", LOCK_S))
-            count += 1
+        with contextlib.suppress(OSError):  # What a disk refuses now it may take in a moment.
+            count += answer(folder, count)
         time.sleep(POLL_S)
     return 0
+
+
+def answer(folder: Path, count: int) -> bool:
+    """Answers a file of the other side; says whether it was there."""
+    if get(folder / f"ping.{count}") is None:
+        return False
+    put(folder / f"pong.{count}", time.time())
+    if count == 0:  # By now the other side has let go.
+        put(folder / "lock.again", lock(folder / "lock", LOCK_S))
+    return True
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What `reverie doctor` makes of this machine, of a node's answers, and of no Slurm at all."""
+"""What `reverie doctor` makes of a node's answers, of odd Slurms, and of none at all."""
 
-import http.server
+import errno
 import os
 import re
-import threading
+import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,85 +36,6 @@ def test_runs_are_tried_with_what_launch_config_says_they_need(tmp_path: Path) -
     assert {ask.partition for ask in asks} == {"main"}
     assert {ask.gpus for ask in asks} == {0, 1}
     assert {ask.gpus for ask in trial.asks(wanted, gpus=False)} == {0}
-
-
-def test_settings_are_those_of_the_profile_that_snakemake_would_find(tmp_path: Path) -> None:
-    (tmp_path / "slurm").mkdir()
-    profile = tmp_path / "slurm" / "config.yaml"
-    profile.write_text("jobs: 5\nsubmitit-partition: a100\nsubmitit-no-srun: true\n")
-    found = settings.load(tmp_path, {"account": "lab", "qos": None, "no_srun": None})
-    assert (found.partition, found.account, found.qos, found.no_srun) == ("a100", "lab", "", True)
-    assert settings.load(tmp_path, {"partition": "cpu"}).partition == "cpu"
-    profile.write_text("submitit-partitoin: a100\n")
-    with pytest.raises(ValueError, match=r"submitit-partitoin'; did you mean 'partition'"):
-        settings.load(tmp_path, {})
-    profile.write_text("submitit-gpu-flag: gpus\n")
-    with pytest.raises(ValueError, match="allowed: gpus-per-node, gres"):
-        settings.load(tmp_path, {})
-
-
-# This machine
-
-
-def test_a_shell_inside_a_job_and_words_to_sbatch_are_seen() -> None:
-    assert one(here.nesting({})).mark == "ok"
-    inside = one(here.nesting({"SLURM_JOB_ID": "12", "SBATCH_QOS": "x"}))
-    assert inside.mark == "warn" and "part of job 12" in inside.fact
-    assert "SBATCH_PARTITION=gpu" in one(here.nesting({"SBATCH_PARTITION": "gpu"})).fact
-
-
-def test_a_full_disk_fails_and_a_small_one_warns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(here, "LOW_GB", 0.0)
-    monkeypatch.setattr(here, "FULL_GB", 0.0)
-    monkeypatch.setattr(here, "LOW_INODES", 0)
-    (tmp_path / "runs").mkdir()
-    assert one(here.disk(tmp_path)).mark == "ok"
-    assert f"free in {tmp_path / 'runs'}" in one(here.disk(tmp_path)).fact
-    monkeypatch.setattr(here, "LOW_GB", 1e9)
-    assert one(here.disk(tmp_path)).mark == "warn"
-    monkeypatch.setattr(here, "FULL_GB", 1e9)
-    assert one(here.disk(tmp_path)).mark == "FAIL"
-
-
-class Health(http.server.BaseHTTPRequestHandler):
-    """A server that says what its path tells it to."""
-
-    def do_GET(self) -> None:
-        first = self.path.split("/")[1]
-        self.send_response(200 if first in ("ok", "odd") else 503)
-        self.end_headers()
-        self.wfile.write(b"OK" if first == "ok" else b"<html>hello</html>")
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), Health) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
-
-
-def test_an_mlflow_server_must_say_that_it_is_well(server: str, tmp_path: Path) -> None:
-    def marks(uri: str) -> Finding:
-        return one(here.mlflow(tmp_path, {"MLFLOW_TRACKING_URI": uri}))
-
-    assert marks(f"{server}/ok").mark == "ok"
-    assert "answers 503" in marks(f"{server}/broken").fact
-    assert "no MLflow server" in marks(f"{server}/odd").fact
-    down = marks("http://user:secret@127.0.0.1:9/")
-    assert down.mark == "warn" and "secret" not in str(down) and "refused" in down.fact
-    assert "no answer from 127.0.0.1:9" in marks("postgresql://u:secret@127.0.0.1:9/db").fact
-
-
-def test_without_an_address_mlflow_is_a_file_that_can_be_written(tmp_path: Path) -> None:
-    assert one(here.mlflow(tmp_path, {})).fact == f"sqlite:///{tmp_path}/mlflow.db can be used"
-    gone = {"MLFLOW_TRACKING_URI": "sqlite:////nowhere/at/all/mlflow.db"}
-    assert one(here.mlflow(tmp_path, gone)).mark == "warn"
 
 
 # The two sides of the probe job, with files in between
@@ -207,10 +129,51 @@ def test_a_lock_is_held_across_processes_until_it_is_let_go(tmp_path: Path) -> N
     assert "No such file" in node.lock(tmp_path / "none" / "lock", 0.0)
 
 
-def test_a_node_that_is_started_again_has_nothing_to_do(tmp_path: Path) -> None:
-    node.put(tmp_path / "node", {})
-    assert node.main(tmp_path, False) == 0
-    assert node.main(tmp_path / "gone", False) == 0
+@pytest.fixture
+def brief_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has a node leave at once, and gives its signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    monkeypatch.setattr(node, "PATIENCE_S", 0.0)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_node_says_what_it_is_but_nothing_when_it_is_started_again(
+    tmp_path: Path, brief_node: None
+) -> None:
+    node.put(tmp_path / "node", "said before")
+    node.main(tmp_path, False)
+    assert node.get(tmp_path / "node") == "said before"
+    node.main(tmp_path / "gone", False)
+    assert not (tmp_path / "gone").exists()
+    (tmp_path / "node").unlink()
+    node.main(tmp_path, False)
+    assert node.get(tmp_path / "node")["host"] == socket.gethostname()
+
+
+def test_a_disk_that_refuses_a_node_for_a_moment_does_not_end_it(
+    tmp_path: Path, brief_node: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refusals = node.put, iter([OSError(errno.ESTALE, "Stale file handle")])
+
+    def put(path: Path, facts: Any) -> None:
+        if path.name == "pong.0" and (refusal := next(refusals, None)):
+            raise refusal
+        real(path, facts)
+
+    monkeypatch.setattr(node, "put", put)
+    monkeypatch.setattr(node, "PATIENCE_S", 0.5)
+    node.put(tmp_path / "ping.0", 0.0)
+    node.main(tmp_path, False)
+    assert next(refusals, None) is None and node.get(tmp_path / "pong.0")
+
+
+def test_a_file_that_cannot_be_read_says_nothing_yet(tmp_path: Path) -> None:
+    assert node.get(tmp_path / "none") is None
+    assert node.get(tmp_path) is None  # Is a directory: whatever a disk has against reading.
+    node.put(tmp_path / "there", 3)
+    assert node.get(tmp_path / "there") == 3
 
 
 # The whole
@@ -253,18 +216,31 @@ def test_without_slurm_the_cluster_is_left_out_and_nothing_fails(
     assert list(tmp_path.iterdir()) == []
 
 
-FAKE = (
-    '#!/bin/sh\ncase "$*" in *ping*|*--version*) echo "it is UP";; *) echo "%garbage\\0|x";; esac\n'
-)
+Programs = Callable[..., None]
+
+
+@pytest.fixture
+def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Puts programs of a test's own, which all do the same, before the real ones."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def put(script: str, *names: str) -> None:
+        for name in names:
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
+
+    return put
+
+
+ALIVE = 'case "$*" in *ping*|*--version*) echo "it is UP"; exit;; esac; '
 
 
 def test_garbage_from_every_command_of_slurm_is_lines_and_no_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    on_path: Programs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in (*checkup.COMMANDS, "sacct", "sacctmgr"):
-        (tmp_path / name).write_text(FAKE)
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    on_path(rf'{ALIVE} echo "%garbage\0|x"', *checkup.COMMANDS, "sacct", "sacctmgr")
     assert cli.main(["doctor", "--no-job"]) == 1
     said = capsys.readouterr()
     assert "FAIL      partition     none is the default" in said.out
@@ -275,34 +251,35 @@ def test_garbage_from_every_command_of_slurm_is_lines_and_no_traceback(
     assert said.err == ""
 
 
-def test_commands_without_a_cluster_behind_them_fail_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_controller_that_answers_and_tells_nothing_fails_once(
+    on_path: Programs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in checkup.COMMANDS:
-        (tmp_path / name).write_text("#!/bin/sh\necho 'fatal: no configuration' >&2\nexit 1\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    on_path(f"{ALIVE} echo 'Invalid user id' >&2; exit 1", *checkup.COMMANDS)
+    assert cli.main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "FAIL      slurm         it does not tell of itself: scontrol: Invalid user id" in said
+    assert said.count("FAIL  ") == 1
+    assert "left out  probe job     Slurm does not tell of itself" in said
+
+
+def test_commands_without_a_cluster_behind_them_fail_once(
+    on_path: Programs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_path("echo 'fatal: no configuration' >&2; exit 1", *checkup.COMMANDS)
     assert cli.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert said.count("FAIL  ") == 1 and "fatal: no configuration" in said
     assert "left out  probe job     the controller does not answer" in said
 
 
-def test_a_trial_asks_sbatch_for_what_the_executor_would(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "sbatch").write_text('#!/bin/sh\necho "sbatch: error: $*" >&2\nexit 1\n')
-    (tmp_path / "sbatch").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+def test_a_trial_asks_sbatch_for_what_the_executor_would(on_path: Programs) -> None:
+    on_path('echo "sbatch: error: $*" >&2; exit 1', "sbatch")
     ask = bucket.ask(2, {"mem_mb": 500, "gpu": 1, "partition": "main"}, {"minutes": 7})
     said = trial.refused(ask, "gpus-per-node")
     for word in ("--test-only", "--cpus-per-task=2", "--mem=500MB", "--time=7", "--partition=main"):
         assert word in said
     assert "--gpus-per-node=1" in said and "--gres" not in said
     assert "--gres=gpu:1" in trial.refused(ask, "gres")
-
-
-SITE = '#!/bin/sh\ncase "$*" in *FLAG*) exit 0;; *) echo "sbatch: error: no"; exit 1;; esac\n'
 
 
 @pytest.mark.parametrize(
@@ -314,11 +291,9 @@ SITE = '#!/bin/sh\ncase "$*" in *FLAG*) exit 0;; *) echo "sbatch: error: no"; ex
     ],
 )
 def test_how_a_site_wants_to_be_asked_for_devices_is_found(
-    taken: str, mark: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taken: str, mark: str, word: str, tmp_path: Path, on_path: Programs
 ) -> None:
-    (tmp_path / "sbatch").write_text(SITE.replace("FLAG", taken))
-    (tmp_path / "sbatch").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    on_path(f'case "$*" in *{taken}*) ;; *) echo "sbatch: error: no"; exit 1;; esac', "sbatch")
     found = one(trial.devices(["gpu:a100:4|3", "(null)|9"], settings.load(tmp_path, {})))
     assert found.mark == mark and word in str(found)
     assert "3 nodes with gpu:a100:4" in found.fact

@@ -1,15 +1,17 @@
 """What a sweep will cost: every hour comes from a speed that was measured."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launch import cli
-from launch.cost import ask, estimate, speeds
+from launch import cli, devices, job
+from launch.cost import ask, estimate, probe, speeds
 from launch.folder import RunFolder
 from tests.launch.cost_runs import H100, SMOKE, STEPS, Sweep, checkpoint
 
@@ -62,6 +64,32 @@ def test_threads_multiply_core_hours(tmp_path):
     sweep.remember("ppo/catch/0", STEPS / 3600)
     assert sweep.costs()["ppo"].core_hours == pytest.approx(2.0)
     assert sweep.costs(threads=4)["ppo"].core_hours == pytest.approx(8.0)
+
+
+def test_threads_that_a_speed_was_seen_with_count_where_runs_have_fewer(tmp_path):
+    sweep = Sweep(tmp_path, "ppo")
+    sweep.remember("ppo/catch/0", STEPS / 3600, threads=4)
+    assert sweep.costs()["ppo"].core_hours == pytest.approx(8.0)
+    assert "Runs of ppo have 1 thread, its speed was seen with 4: " in sweep.text()
+    sweep.remember("ppo/catch/0", STEPS / 3600)
+    assert "its speed was seen with" not in sweep.text()
+
+
+def test_a_measurement_of_another_machine_or_of_other_threads_is_made_again(tmp_path):
+    sweep, here = Sweep(tmp_path, "ppo"), os.uname().nodename
+
+    def wanted() -> bool:
+        return ask.wanted(sweep.costs()["ppo"])
+
+    assert wanted()
+    sweep.remember("ppo/catch/0", 10.0, host=here)
+    assert not wanted()
+    sweep.remember("ppo/catch/0", 10.0, host=here, threads=2)
+    assert wanted()
+    sweep.remember("ppo/catch/0", 10.0, host="login01")
+    assert wanted()
+    sweep.log("ppo/pong/0", TRAINING)
+    assert not wanted(), "what runs show is better than any measurement, wherever that was"
 
 
 def test_the_speed_of_a_run_under_way_is_that_after_its_first_updates(tmp_path):
@@ -184,6 +212,20 @@ def test_a_machine_takes_as_many_runs_as_cores_and_devices_allow(tmp_path):
     assert estimate.local(Sweep(tmp_path, "random").costs().values(), cores=8, gpus=2).runs == 8
 
 
+def test_arrays_hold_back_runs_each_for_itself(tmp_path):
+    found = list(Sweep(tmp_path, "random", "ppo", "dreamerv3").costs().values())  # 2 runs each.
+    apart = len({(c.resources.threads, c.resources.mem_mb, c.resources.gpu) for c in found})
+    assert apart == 3, "agents that ask for the same would share arrays"
+    assert estimate.arrays(found, parallelism=256, pack=1, limit=1000).runs == 6
+    assert estimate.arrays(found, parallelism=1, pack=1, limit=1000).runs == 3
+    assert estimate.arrays(found, parallelism=1, pack=2, limit=1000).runs == 6
+    assert estimate.arrays(found, parallelism=1, pack=1, limit=1).runs == 6
+    many = [replace(found[0], left=found[0].left * 550)]  # 1,100 runs.
+    assert estimate.arrays(many, parallelism=256, pack=1, limit=1000).runs == 256 + 100
+    assert estimate.arrays(many, parallelism=256, pack=2, limit=1000).runs == 512
+    assert estimate.arrays(many, parallelism=256, pack=1, limit=100).runs == 1100
+
+
 def test_a_limit_counts_device_hours_where_devices_are_taken_and_core_hours_elsewhere(tmp_path):
     sweep = Sweep(tmp_path, "random", "ppo")
     sweep.finish("random/catch/0", seconds=3 * 3600.0, gpu=H100)
@@ -211,6 +253,23 @@ def test_evaluations_are_named_where_they_are_in_no_speed(tmp_path):
     sweep.remember("random/catch/0", 1000.0)
     sweep.finish("ppo/catch/0", seconds=10.0)
     assert "Evaluations (2 episodes at 50%, 100% of a run) come on top for random:" in sweep.text()
+
+
+def test_evaluations_on_the_way_are_in_the_speed_of_runs_under_way(tmp_path):
+    sweep = Sweep(tmp_path, "random", "ppo")
+    sweep.remember("random/catch/0", 1000.0)
+    sweep.log("ppo/pong/0", TRAINING)
+    assert (
+        "of a run) come on top for random, and are in the speed of ppo as far as runs under way "
+        "played them: only finished" in sweep.text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999.7e3, "1,000 kB"), (1e6, "1 MB"), (2.14e6, "2.14 MB")]
+)
+def test_bytes_are_told_without_powers_of_ten(count, said):
+    assert estimate._bytes(count) == said
 
 
 @pytest.mark.parametrize(
@@ -251,6 +310,42 @@ def test_a_real_measurement_is_remembered_and_used_from_then_on(tmp_path):
     assert refused.returncode == 2
     assert "core-hours are left of smoke (random " in refused.stderr
     assert refused.stdout.startswith("smoke: random, ppo; 4 runs"), "the numbers are shown too"
+
+
+def test_a_probe_holds_a_device_as_long_as_it_lives_and_nobody_else_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,8")
+    monkeypatch.setattr(devices, "lock_folder", lambda: tmp_path / "locks")
+    seen = []
+
+    def run(words: list[str], **_) -> subprocess.CompletedProcess:
+        seen.append(words[words.index("launch.cost.probe") + 1 :])
+        return subprocess.CompletedProcess(words, ask.REFUSED, "", "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", run)
+        ask.measure(SMOKE, Sweep(tmp_path, "ppo").costs()["ppo"], 1.0, tmp_path, load=0.0)
+    assert not (tmp_path / "locks").exists()
+    monkeypatch.setattr(probe, "measure", lambda *_: seen.append(os.environ.copy()))
+    monkeypatch.setattr(job, "die_with_parent", lambda: None)
+    assert probe.main(seen[0]) == 0
+    assert seen[1]["CUDA_VISIBLE_DEVICES"] == "7"
+
+
+def test_a_measured_checkpoint_holds_emulators_as_one_of_a_run_does(tmp_path):
+    words = ["random", "pong", "0", "--suite", "smoke", "--threads", "1", "--gpu", "0"]
+    words += ["--seconds", "3", "--folder", str(tmp_path / "run")]
+    line = [sys.executable, "-m", "launch.cost.probe", *words]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["checkpoint_bytes"] > 200_000
+
+
+def test_the_load_of_others_is_read_before_anything_is_measured(tmp_path, monkeypatch):
+    loads, measured = iter([0.1, 5.0, 9.0]), []
+    monkeypatch.setattr(os, "getloadavg", lambda: (next(loads), 0.0, 0.0))
+    monkeypatch.setattr(ask, "measure", lambda *args: measured.append(args[-1]))
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["estimate", "smoke", "--agents", "random,ppo", "--measure", "1"]) == 0
+    assert measured == [0.1, 0.1]
 
 
 def test_a_measurement_that_saw_too_little_is_none(tmp_path):

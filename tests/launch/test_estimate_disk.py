@@ -1,5 +1,8 @@
 """How much disk a sweep takes, and where that is known from."""
 
+import os
+import shutil
+
 import pytest
 
 from launch.cost import disk
@@ -60,6 +63,21 @@ def test_the_space_of_mapped_files_is_taken_at_once_and_not_played_yet(tmp_path)
     assert disk.replay_bytes(tmp_path, 64, 1024, mapped=False) == pytest.approx((1 << 20) / 64)
     assert disk.replay_bytes(tmp_path, 64, 1024, mapped=True) == pytest.approx(1024)
     assert disk.replay_bytes(tmp_path / "none", 0, 1024, mapped=False) == 0
+
+
+def test_a_folder_that_vanishes_while_it_is_counted_is_left_out(tmp_path, monkeypatch):
+    fill(tmp_path / "kept", 4096)
+    fill(tmp_path / "replay" / "rows", 4096)
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("replay"):
+            shutil.rmtree(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert 4096 <= disk.size(tmp_path) < 3 * 4096
+    assert not (tmp_path / "replay").exists()
 
 
 def test_a_measurement_tells_of_weights_checkpoints_and_replay(tmp_path):

@@ -37,10 +37,19 @@ def test_a_dry_run_for_slurm_ends_as_many_at_once_as_its_executor_has_going(swee
     more = ("--submitit-array-parallelism", "1", "--submitit-pack", "2")
     code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run", *more)
     assert code == 0, said
-    assert "Done in about 1 h with 2 at once (the executor's array parallelism" in said
+    assert "Done in about 1 h with 2 at once (as many as the executor's arrays let run" in said
     assert said.count("Using profile slurm") == 1
-    code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run")
-    assert "with 256 at once (the executor's array parallelism" in said
+    more = ("--submitit-array-parallelism", "1", "--submitit-array-limit", "2")
+    code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run", *more)
+    assert "Done in about 2 h with 1 at once (as many as the executor's arrays let run" in said
+    code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run", *more, "--jobs", "1")
+    assert "with 1 at once (" in said
+
+
+def test_a_dry_run_refuses_what_the_executor_would_refuse(sweep):
+    code, said = snakemake(sweep, "--profile", "slurm", *ASKED, "--dry-run", "--submitit-pack", "0")
+    assert code == 1
+    assert said.splitlines()[-1] == "reverie: --submitit-pack: saw 0; it must be at least 1"
 
 
 def test_a_dry_run_here_counts_cores_and_threads_as_snakemake_was_told(sweep):
@@ -49,6 +58,12 @@ def test_a_dry_run_here_counts_cores_and_threads_as_snakemake_was_told(sweep):
     assert code == 0, said
     assert "Done in about 1 h with 2 at once (2 of 4 cores each)" in said
     assert "  4  " in next(line for line in said.splitlines() if line.startswith("ppo    2 of 2"))
+
+
+def test_a_dry_run_without_an_executor_has_as_many_at_once_as_jobs(sweep):
+    code, said = snakemake(sweep, "-j2", *ASKED, "--dry-run")
+    assert code == 0, said
+    assert "Done in about 1 h with 2 at once (--jobs)" in said
 
 
 @pytest.mark.parametrize("how", [(), ("--dry-run",)])

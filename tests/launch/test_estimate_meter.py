@@ -47,6 +47,13 @@ def test_a_speed_is_that_of_whole_rounds_however_updates_are_bundled():
     assert seconds >= 1000 and rounds >= meter.ROUNDS
 
 
+@pytest.mark.parametrize("box_s", [150, 160, 170, 190])
+def test_a_round_counts_when_it_is_over_wherever_time_runs_out(box_s):
+    run = Run(box_s)
+    run.train(steps=250, step_s=0.004, count=100, update_s=0.44)  # 45 s a round, 1 s of it play.
+    assert run.meter.rate()[0] == pytest.approx(250 / 45)
+
+
 def test_the_first_updates_are_not_measured():
     run = Run(box_s=100)
     run.play(10, 0.01)
@@ -62,6 +69,15 @@ def test_what_comes_before_the_first_update_is_timed_by_itself():
     run.train(steps=4, step_s=0.001, count=1, update_s=0.5)
     assert 10 < run.meter.rate_before() <= 1000
     assert run.meter.rate()[0] == pytest.approx(4 / 0.504, rel=0.01)
+
+
+def test_a_prefill_of_less_than_a_second_is_timed_too():
+    run = Run(box_s=100)
+    run.now = 5.0
+    run.look()  # The first games begin.
+    run.play(256, 0.001)
+    run.train(steps=4, step_s=0.001, count=1, update_s=0.5)
+    assert run.meter.rate_before() == pytest.approx(1000)
 
 
 def test_an_agent_that_never_learns_is_measured_as_it_plays():

@@ -64,6 +64,34 @@ def test_a_sweep_is_told_in_one_line_and_soon_that_mlflow_cannot_be_used(
     assert "\n" not in problem
 
 
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "its process was killed by signal 9"),
+        ("import os; os._exit(3)", "its process left with exit code 3, and said nothing"),
+        ("raise OSError('no http://me:hush@host')", "OSError: no http://host"),
+    ],
+)
+def test_a_process_that_should_prepare_mlflow_and_dies_is_told_in_one_line(
+    tmp_path, monkeypatch, code, why
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hush@127.0.0.1:1")
+    monkeypatch.setattr(tracking, "COMMAND", (sys.executable, "-c", code))
+    told = f"MLflow at http://127.0.0.1:1 cannot be prepared: {why}"
+    assert tracking.prepare_apart(tmp_path) == told
+
+
+def test_warnings_of_a_process_that_has_prepared_mlflow_are_no_problem(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "COMMAND", (sys.executable, "-c", "print('beware')"))
+    assert tracking.prepare_apart(tmp_path) == ""
+
+
+def test_a_process_that_follows_must_be_told_whose_end_is_its_own(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        tracking.apart(["--follow", str(tmp_path), "--root", str(tmp_path)])
+    assert "--follow needs --parent" in capsys.readouterr().err
+
+
 def test_without_the_driver_of_postgresql_the_message_says_how_to_get_it(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg2", None)  # As if it were not installed.
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:hush@127.0.0.1:1/x")

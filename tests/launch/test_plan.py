@@ -74,6 +74,19 @@ def test_a_receipt_that_cannot_be_read_is_stale_rather_than_finished(tmp_path):
     assert survey(tmp_path)["ppo/pong/0"] == "stale"
 
 
+def test_a_file_where_the_folder_of_a_run_should_be_is_stale_and_moves_aside(tmp_path):
+    write(tmp_path / "runs/smoke/ppo/pong/0", "something else")
+    assert survey(tmp_path)["ppo/pong/0"] == "stale"
+    plan.move_aside([run_of("ppo/pong/0", tmp_path)], tmp_path)
+    assert survey(tmp_path)["ppo/pong/0"] == "missing"
+
+
+def test_a_receipt_that_the_disk_does_not_give_is_named_and_its_run_not_made_again(tmp_path):
+    (tmp_path / "results/smoke/ppo/pong/0.json").mkdir(parents=True)  # Read, it is an OSError.
+    with pytest.raises(ValueError, match=r"ppo/pong/0\.json cannot be read: Is a directory"):
+        survey(tmp_path)
+
+
 def test_stale_runs_are_left_out_of_the_report(tmp_path):
     finish(tmp_path, "ppo/pong/0", "0123456789abcdef")
     wanted = plan.receipts(plan.survey(SMOKE, LABELS, tmp_path))
