@@ -21,8 +21,11 @@ SEEDS = (0, 1, 2)
 FRAMES, BINS = 84_000, 6  # Of training; two games in each bin.
 
 
-def binned(runs: Episodes, agent: str) -> np.ndarray:
-    """Returns the mean return of each seed in each bin of training, (S, BINS)."""
+def binned(runs: Episodes, agent: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the middles (B,) of the bins of training, and each seed's mean return there, (S, B).
+
+    A bin in which no game of any seed ended is left out.
+    """
     edges = np.linspace(0, FRAMES, BINS + 1)
     found = np.full((len(SEEDS), BINS), np.nan)
     for number, seed in enumerate(SEEDS):
@@ -30,7 +33,8 @@ def binned(runs: Episodes, agent: str) -> np.ndarray:
         place = np.clip(np.searchsorted(edges, frames) - 1, 0, BINS - 1)
         for index in set(place.tolist()):
             found[number, index] = points[place == index].mean()
-    return found
+    seen = np.isfinite(found).any(0)
+    return (edges[:-1] + edges[1:])[seen] / 2, found[:, seen]
 
 
 def draw(training: Episodes, played: Episodes) -> None:
@@ -55,8 +59,8 @@ def learning(ax: Axes, runs: Episodes, agent: str) -> None:
     for seed in SEEDS:
         frames, points = runs[agent, seed]
         ax.plot(frames / 1e3, points, ".", color=color, markersize=2.5, alpha=0.5)
-    means = binned(runs, agent)
-    middle = (np.arange(BINS) + 0.5) * FRAMES / BINS / 1e3
+    middle, means = binned(runs, agent)
+    middle = middle / 1e3
     ax.plot(middle, np.nanmean(means, 0), color=color, linewidth=1.2, label=agent)
     low, high = np.nanmin(means, 0), np.nanmax(means, 0)
     ax.fill_between(middle, low, high, color=color, alpha=0.15, linewidth=0)
@@ -83,7 +87,9 @@ def tell(training: Episodes, played: Episodes) -> None:
             f"{agent}: seeds {', '.join(f'{mean:.1f}' for mean in means)}; "
             f"mean {np.mean(means):.2f}, standard deviation over seeds {np.std(means, ddof=1):.2f}"
         )
-        print("  training:", " ".join(f"{x:.1f}" for x in np.nanmean(binned(training, agent), 0)))
+        print(
+            "  training:", " ".join(f"{x:.1f}" for x in np.nanmean(binned(training, agent)[1], 0))
+        )
 
 
 if __name__ == "__main__":
