@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launch import sweeps
+from launch import sweeps, verdicts
 from launch.parser import Parser, Verbs, labels, natural, positive, verb
 
 EXAMPLES = """examples:
@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   reverie estimate demo                                what a sweep will cost, from measured speed
   reverie status                                       how far every run of a sweep is
   reverie doctor                                       what a sweep would meet on a cluster
+  reverie references atari100k                         what papers published, with its sources
   snakemake --profile local --config suite=demo        the whole suite
 """
 
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
     sweeps.add(verbs)
+    verdicts.add(verbs)
     return top
 
 

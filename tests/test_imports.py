@@ -20,7 +20,11 @@ ALLOWED = {
     "analysis": ("suites",),
 }
 # The command line names the verbs of every room, and imports the room only when the verb is called.
-EXCEPTIONS = {("launch/cli.py", "analysis"), ("launch/status.py", "analysis")}
+EXCEPTIONS = {
+    ("launch/cli.py", "analysis"),
+    ("launch/status.py", "analysis"),
+    ("launch/verdicts.py", "analysis"),
+}
 
 # A training run is a process of `suites`, `agents` and `launch`; these are all it may load.
 SMALL = {"yaml", "pydantic", "numpy", "gymnasium"}

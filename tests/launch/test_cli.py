@@ -11,7 +11,7 @@ import pytest
 from launch import cli
 
 VERBS = ("run", "evaluate", "play", "dream", "suites", "agents", "report", "sync", "export")
-VERBS += ("estimate", "status", "attach", "cancel", "doctor")
+VERBS += ("estimate", "status", "attach", "cancel", "doctor", "references")
 RUN = ("run", "ppo", "--suite", "demo", "--game", "pong", "--seed", "0")
 
 
@@ -46,8 +46,8 @@ def test_alone_it_shows_its_help_and_fails(reverie) -> None:
 def test_help_names_every_verb_and_commands_to_copy(reverie) -> None:
     answer = reverie("--help")
     assert answer.code == 0
-    for verb in VERBS:
-        assert f"\n    {verb} " in answer.out
+    listed = [line.split()[0] for line in answer.out.splitlines() if line.startswith("    ")]
+    assert {*VERBS} <= {*listed}
     assert "reverie run ppo --suite demo" in answer.out
     assert "snakemake --profile local" in answer.out
 
@@ -115,6 +115,9 @@ TYPOS = {
     ("estimate", "demo", "--agents", "pppo"): "did you mean 'ppo'?",
     ("estimate", "demo", "--max-huors", "3"): "did you mean '--max-hours'?",
     ("report", "atari1000k"): "did you mean 'atari100k'?",
+    ("references", "atari10k"): "did you mean 'atari100k'?",
+    ("references", "atari100k", "dremerv3"): "did you mean 'dreamerv3'?",
+    ("references", "atari57", "--chekc"): "did you mean '--check'?",
     ("export", "x", "--tensorbord"): "--tensorbord is unknown; did you mean '--tensorboard'",
 }
 
@@ -193,7 +196,15 @@ def test_exit_codes_reach_the_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("run", "--help"), ("suites",), ("agents",), ("estimate", "demo")]
+    "words",
+    [
+        ("--help",),
+        ("run", "--help"),
+        ("suites",),
+        ("agents",),
+        ("estimate", "demo"),
+        ("references",),
+    ],
 )
 def test_help_and_listings_load_nothing_heavy(words: tuple[str, ...]) -> None:
     program = (
