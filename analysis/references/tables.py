@@ -11,18 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt
 
+from suites import windows
 from suites.records import Record, build, nearest
 
 FOLDER = Path(__file__).parent
 SUITES = ("atari100k", "atari57")  # Those that something was published for.
 
-# Names of suites/windows.py for a published window; at_<F>_frames is the last point up to F.
-WINDOW = (
-    r"^(last_of_[1-9]\d*_bins|last_[1-9]\d*_episodes|evaluation|at_[1-9]\d*_frames|last_point)$"
-)
-Window = Annotated[str, Field(pattern=WINDOW)]
+
+def _window(name: str) -> str:
+    windows.parse(name)
+    return name
+
+
+Window = Annotated[str, AfterValidator(_window)]  # A name of suites/windows.py.
 Flags = tuple[str, ...]  # Keys of flags.csv.
 
 
