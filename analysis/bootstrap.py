@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 LEVEL = 0.95
-BLOCK = 1_000  # resamples held in memory at once
+PERCENTS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+BLOCK = 500  # resamples held in memory at once; small enough for the cache
 
 Metric = Callable[[np.ndarray], np.ndarray]
 
@@ -47,7 +48,7 @@ def interval(
     draws = np.concatenate([metric(block) for block in resample(scores, rng, resamples)])
     if np.isfinite(scores).sum(0).max(initial=0) < 2:
         return np.full((2, draws.shape[-1]), np.nan)
-    return np.percentile(draws, _percents(), axis=0)
+    return np.percentile(draws, PERCENTS, axis=0)
 
 
 def resample(scores: np.ndarray, rng: np.random.Generator, resamples: int) -> Iterator[np.ndarray]:
@@ -57,14 +58,26 @@ def resample(scores: np.ndarray, rng: np.random.Generator, resamples: int) -> It
         ValueError: A game has no score at all.
     """
     packed, counts = pack(scores)
-    if not counts.all():
-        raise ValueError(f"No score in column(s) {np.flatnonzero(counts == 0).tolist()}.")
+    refuse_empty(counts)
+    games = packed.shape[1]
     absent = np.arange(len(packed))[:, None] >= counts
     for start in range(0, resamples, BLOCK):
         size = min(BLOCK, resamples - start)
-        index = (rng.random((size, *packed.shape)) * counts).astype(np.intp)
-        drawn = np.take_along_axis(packed[None], index, axis=1)
-        yield np.where(absent, np.nan, drawn)
+        seeds = (rng.random((size, *packed.shape)) * counts).astype(np.intp)
+        # Flat positions: taking along an axis is twice as slow.
+        drawn = packed.ravel().take(seeds * games + np.arange(games))
+        drawn[:, absent] = np.nan
+        yield drawn
+
+
+def refuse_empty(counts: np.ndarray) -> None:
+    """Refuses a game without any score, which has nothing to be drawn from.
+
+    Raises:
+        ValueError: One of the counts is 0.
+    """
+    if not counts.all():
+        raise ValueError(f"No score in column(s) {np.flatnonzero(counts == 0).tolist()}.")
 
 
 def pack(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +111,10 @@ def mean_interval(values: np.ndarray, rng: np.random.Generator, resamples: int) 
     ends = np.full((2, values.shape[1]), np.nan)
     enough = there.sum(0) >= 2
     if enough.any():
-        ends[:, enough] = np.nanpercentile(means[:, enough], _percents(), axis=0)
+        ends[:, enough] = np.nanpercentile(means[:, enough], PERCENTS, axis=0)
     return ends
 
 
 def _product(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     # Not a BLAS product: its last digit may depend on the number of threads.
     return np.einsum("rn,nb->rb", times, values.astype(float))
-
-
-def _percents() -> list[float]:
-    return [50 * (1 - LEVEL), 50 * (1 + LEVEL)]

@@ -1,6 +1,5 @@
 """Evidence: a suite with its collected tables, and what figures and report say of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,16 +101,9 @@ def curve_words(found: Evidence) -> str:
 
 def interval_words(found: Evidence, resamples: int) -> str:
     """Says what an interval of an aggregate or a profile shows."""
-    engines: Mapping[str, str] = {
-        "rliable": "rliable",
-        "bootstrap": "this project's own engine, as runs are missing",
-        "none": "no interval with one seed",
-    }
-    used = [engines[name] for name in sorted(found.aggregates["engine"].unique(), reverse=True)]
-    return (
-        f"Intervals: 95% stratified bootstrap over seeds, {resamples:,} resamples "
-        f"({'; '.join(used)})."
-    )
+    alone = set(found.aggregates["engine"]) == {"none"}
+    how = "no interval with one seed" if alone else "as rliable defines it"
+    return f"Intervals: 95% stratified bootstrap over seeds, {resamples:,} resamples ({how})."
 
 
 def score_words(suite: Suite) -> str:

@@ -77,3 +77,9 @@ def scales(games: Iterable[str], alternative: str = STANDARD) -> dict[str, Pair]
             own.get((name, "human"), game.human),
         )
     return found
+
+
+@functools.cache
+def records() -> dict[str, float]:
+    """Returns the world record of each game that has one, points."""
+    return {row["game"]: float(row["record"]) for row in rows("records.csv")}

@@ -68,7 +68,8 @@ def test_a_seed_gives_the_same_digits_whatever_the_global_generator_does():
 def test_the_global_generator_is_put_back_after_rliable_drew_from_it():
     np.random.seed(5)
     expected = np.random.RandomState(5).rand(3).tolist()
-    aggregates.table("s", frame(square()), SCALES, 0, 50)
+    table = aggregates.table("s", frame(square()), SCALES, 0, 50, engine="rliable")
+    assert set(table["engine"]) == {"rliable"}
     assert np.random.rand(3).tolist() == expected
 
 
@@ -146,8 +147,21 @@ def test_seeds_of_different_games_need_not_be_the_same_numbers():
     cells = square() | {("ppo", "breakout", 7): 1.0}
     del cells["ppo", "breakout", 0]
     table = aggregates.table("s", frame(cells), SCALES, 0, 100)
-    assert set(table["engine"]) == {"rliable"}
+    assert set(table["engine"]) == {"bootstrap"}
     assert set(table["seeds"]) == {"3"}
+
+
+def test_extras_are_those_of_a_pencil():
+    # On the records' scale pong is 0 to 20, so its mean of 5 points is 0.25; breakout's mean of 30
+    # is above its record of 25 and capped. Catch has no record and no human.
+    table = aggregates.table("s", frame(square()), SCALES, 0, 100, {"pong": 20.0, "breakout": 25.0})
+    found = values(table)
+    assert found["record_mean"] == pytest.approx((0.25 + 1) / 2)
+    assert found["superhuman"] == 1  # Breakout's mean is twice the human's.
+    assert set(values(table)) == {*aggregates.METRICS, *aggregates.EXTRAS}
+    without = values(aggregates.table("s", frame(square()), SCALES, 0, 100, {"pong": 20.0}))
+    assert without["record_mean"] == pytest.approx(0.25)
+    assert np.isnan(values(aggregates.table("s", frame(square()), SCALES, 0, 9, {}))["record_mean"])
 
 
 def test_no_score_at_all_gives_empty_tables():

@@ -42,7 +42,8 @@ def test_a_game_is_resampled_from_its_own_seeds_only():
 
 
 def test_every_seed_is_drawn_equally_often():
-    (block,) = bootstrap.resample(np.arange(4.0)[:, None], bootstrap.generator(0), 1000)
+    blocks = bootstrap.resample(np.arange(4.0)[:, None], bootstrap.generator(0), 1000)
+    block = np.concatenate(list(blocks))
     share = np.bincount(block.astype(int).ravel(), minlength=4) / block.size
     assert np.abs(share - 0.25).max() < 0.03  # Four standard errors of 4,000 draws.
 
