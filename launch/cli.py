@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launch import sweeps, verdicts
+from launch import importing, sweeps, verdicts
 from launch.parser import Parser, Verbs, labels, natural, positive, verb
 
 EXAMPLES = """examples:
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (_run, _evaluate, _play, _dream, _suites, _agents, _report, _sync, _export):
         add(verbs)
     sweeps.add(verbs)
+    importing.add(verbs)
     verdicts.add(verbs)
     return top
 

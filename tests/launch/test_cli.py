@@ -11,7 +11,7 @@ import pytest
 from launch import cli
 
 VERBS = ("run", "evaluate", "play", "dream", "suites", "agents", "report", "sync", "export")
-VERBS += ("estimate", "status", "attach", "cancel", "doctor", "references")
+VERBS += ("estimate", "status", "attach", "cancel", "doctor", "import", "references")
 RUN = ("run", "ppo", "--suite", "demo", "--game", "pong", "--seed", "0")
 
 
@@ -118,6 +118,7 @@ TYPOS = {
     ("references", "atari10k"): "did you mean 'atari100k'?",
     ("references", "atari100k", "dremerv3"): "did you mean 'dreamerv3'?",
     ("references", "atari57", "--chekc"): "did you mean '--check'?",
+    ("import", "x", "--suite", "demo", "--as", "y", "--format", "ofical"): "mean 'official'?",
     ("export", "x", "--tensorbord"): "--tensorbord is unknown; did you mean '--tensorboard'",
 }
 
