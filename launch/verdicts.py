@@ -1,13 +1,15 @@
-"""The verbs of `reverie` about published results."""
+"""The verbs of `reverie` about published results and ours beside them."""
 
 import argparse
+import sys
+from pathlib import Path
 
-from launch.parser import Verbs, verb
+from launch.parser import Verbs, labels, natural, positive, verb
 
 
 def add(verbs: Verbs) -> None:
     """Adds them all."""
-    for one in (_references,):
+    for one in (_references, _aggregate):
         one(verbs)
 
 
@@ -27,9 +29,7 @@ def _references(verbs: Verbs) -> None:
         "--check", action="store_true",
         help="aggregates as papers print them, beside those that the games give",
     )  # fmt: skip
-    sub.add_argument(
-        "--format", choices=("table", "csv", "md"), default="table", help="default table"
-    )
+    _format(sub)
 
 
 def references(args: argparse.Namespace) -> None:
@@ -37,3 +37,58 @@ def references(args: argparse.Namespace) -> None:
     from analysis.references import text
 
     print(text.main(args.suite, args.method, args.check, args.format), end="")
+
+
+def _aggregate(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, aggregate, "aggregate", "print human-normalised aggregates with 95% intervals",
+        "Of our own agents and of imports, on the games that all of them have. Estimates are\n"
+        "fractions: 1.25 is 125% of the human. Imports are scored in the window that they were\n"
+        "published with, our runs in the suite's, unless --window says otherwise.\n\n"
+        "  reverie aggregate --suite atari100k --agents dreamerv3,dreamerv3_official\n"
+        "  reverie aggregate --suite atari100k --agents ppo --window last_10_episodes --format md",
+    )  # fmt: skip
+    sub.add_argument("--suite", required=True, help="name of a suite")
+    sub.add_argument(
+        "--agents", type=labels, required=True, help="labels or imports, comma between"
+    )
+    sub.add_argument(
+        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
+        help="where results and imports are (default results)",
+    )  # fmt: skip
+    sub.add_argument("--window", metavar="W", help="one score window for all")
+    sub.add_argument(
+        "--human", default="standard", metavar="TABLE",
+        help="random and human scores (default standard; docs/references.md has the others)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--engine", choices=("bootstrap", "rliable"), default="bootstrap",
+        help="rliable is the reference, and takes 25 times as long",
+    )  # fmt: skip
+    sub.add_argument("--resamples", type=positive, default=50_000, help="default 50000")
+    sub.add_argument("--seed", type=natural, default=0, help="of the resamples (default 0)")
+    _format(sub)
+
+
+def aggregate(args: argparse.Namespace) -> None:
+    """Prints aggregates."""
+    import suites
+    from analysis import summaries
+
+    wish = summaries.Wish(
+        window=args.window, human=args.human, engine=args.engine, resamples=args.resamples,
+        seed=args.seed,
+    )  # fmt: skip
+    runs = args.folder.parent / "runs"
+    text, notes = summaries.main(
+        suites.load(args.suite), args.agents, args.folder, runs, wish, args.format
+    )
+    print(text, end="", flush=True)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _format(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--format", choices=("table", "csv", "md", "latex"), default="table", help="default table"
+    )

@@ -1,18 +1,13 @@
 """The texts of `reverie references`: methods, scores and the comparison with printed aggregates."""
 
-import csv
-import io
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
+from analysis.grids import Grid, render, span
 from analysis.references import printed, tables
 from analysis.references.tables import Method, Protocol, Published
 
-FORMATS = ("table", "csv", "md")
-NONE = "-"  # Not stated, or nothing to say.
 WIDTH = 100  # Of running text, in characters.
-
-Grid = list[list[str]]  # The first row is the head; an empty cell is "not stated".
 
 
 def main(suite: str | None, method: str | None, checks: bool, form: str) -> str:
@@ -22,7 +17,7 @@ def main(suite: str | None, method: str | None, checks: bool, form: str) -> str:
         suite: one of `tables.SUITES`; None for all.
         method: name or title; its scores with alternatives.
         checks: printed aggregates beside ours instead.
-        form: one of FORMATS; csv is the bare table.
+        form: one of grids.FORMS; csv and latex are the bare table.
 
     Raises:
         ValueError: there is no such suite or method; the message names the nearest.
@@ -83,44 +78,29 @@ def comparison(suites: Iterable[str], name: str | None = None) -> Grid:
     ]
 
 
-def render(grid: Grid, form: str) -> str:
-    """Returns a grid as aligned columns, as CSV or as a Markdown table, ending in a newline."""
-    if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(grid)
-        return text.getvalue()
-    cells = [[cell or NONE for cell in row] for row in grid]
-    if form == "md":
-        lines = [cells[0], ["---"] * len(cells[0]), *cells[1:]]
-        return "".join(f"| {' | '.join(row)} |\n" for row in lines)
-    cells[0] = [cell.upper() for cell in cells[0]]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    padded = [map(str.ljust, row, widths) for row in cells]
-    return "".join(f"{'  '.join(row).rstrip()}\n" for row in padded)
-
-
 def _one(suite: str, name: str, checks: bool, form: str) -> str:
     of = tables.method(suite, name)
     if checks:
         return _shown(comparison([suite], of.name), form, _about_checks)
     if form == "csv":
         return render(records(of), form)
+    if form == "latex":
+        return render(scores(of), form)
     return f"{of.title}, {suite}\n\n{render(scores(of), form)}\n{_about(of)}"
 
 
 def _shown(grid: Grid, form: str, about: Callable[[Grid], str]) -> str:
     text = render(grid, form)
-    return text if form == "csv" else f"{text}\n{about(grid)}"
+    return text if form in ("csv", "latex") else f"{text}\n{about(grid)}"
 
 
 def _method(of: Method) -> list[str]:
     held = tables.published(of.suite, of.name)
     games = str(len(held)) if len(held) == of.games else f"{len(held)} of {of.games}"
-    seeds = sorted({each.seeds for each in held if each.seeds})
-    span = f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else "".join(map(str, seeds))
+    seeds = span([each.seeds for each in held if each.seeds])
     said = protocol(of.protocol)
     window = of.window or of.window_words
-    return [of.suite, of.name, games, span, window, said, ", ".join(of.flags), of.source]
+    return [of.suite, of.name, games, seeds, window, said, ", ".join(of.flags), of.source]
 
 
 def protocol(of: Protocol) -> str:
