@@ -116,4 +116,4 @@ def test_what_was_measured_on_a_node_is_what_the_dry_run_counts_with(
     code, said = site.call(*SMALL, "agents=random", "--dry-run")
     assert code == 0, said
     assert "random  measured on " in said
-    assert "with 256 at once (the executor's array parallelism" in said
+    assert "at once (as many as the executor's arrays let run" in said
