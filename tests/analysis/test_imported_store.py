@@ -88,6 +88,21 @@ def test_nothing_is_half_imported_when_writing_fails(place, monkeypatch, fails, 
     assert not force or store.read(place).facts.notes == ("odd",)
 
 
+def test_the_folder_that_appears_is_the_one_that_was_flushed_whole(place, monkeypatch):
+    flushed, real = [], store._settle
+
+    def settle(folder):
+        names = sorted(path.name for path in folder.iterdir())
+        flushed.append((folder.stat().st_ino, names, place.exists()))
+        real(folder)
+
+    monkeypatch.setattr(store, "_settle", settle)
+    store.write(place, FACTS, RUNS, False)
+    (whole, names, there), _ = flushed
+    assert (names, there) == (["import.json", "points.csv.gz"], False)
+    assert place.stat().st_ino == whole
+
+
 def test_a_process_that_dies_while_it_writes_leaves_no_import(place):
     child = os.fork()
     if not child:
