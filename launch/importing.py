@@ -46,7 +46,11 @@ def add(verbs: Verbs) -> None:
 
 
 def bring(args: argparse.Namespace) -> None:
-    """Imports."""
+    """Imports.
+
+    Raises:
+        ValueError: It cannot be read, does not fit, or cannot be written.
+    """
     import suites
     from analysis.imported import main
     from launch import provenance, tracking
@@ -59,4 +63,8 @@ def bring(args: argparse.Namespace) -> None:
     commit = provenance.commit(Path(__file__))["commit"]
     address = tracking.address(Path.cwd())
     suite = suites.load(args.suite)
-    print(main.run(args.file, suite, args.called, args.out, wish, time.time(), commit, address))
+    try:
+        said = main.run(args.file, suite, args.called, args.out, wish, time.time(), commit, address)
+    except OSError as error:  # Not to be opened, a full disk, a folder that is a file.
+        raise ValueError(f"{error.filename or args.out}: {error.strerror}") from error
+    print(said)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.imported import conventions, games, store
-from analysis.imported.curves import Curve, Found, Kind, listed
+from analysis.imported.curves import Curve, Found, Kind, counted, listed
 from analysis.imported.store import Points, Run
 from suites import windows
 from suites.records import nearest
@@ -133,8 +133,8 @@ def _within(
     kept = {run: _cut(suite.frames, *pair) for run, pair in points.items()}
     gone = sum(len(points[run][0]) - len(kept[run][0]) for run in over)
     notes.append(
-        f"{gone} points of {len(over)} runs left out: beyond the budget of {suite.frames:,} frames "
-        f"(to {over[far]:,}, {_name(far)})"
+        f"{counted(gone, 'point')} of {counted(len(over), 'run')} left out: beyond the budget of "
+        f"{suite.frames:,} frames (to {over[far]:,}, {_name(far)})"
     )
     return kept
 

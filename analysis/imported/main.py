@@ -133,14 +133,15 @@ def recognise(source: str, limits: Limits) -> str:
 def summary(facts: Facts, place: Path) -> str:
     """Says what was imported, a line each."""
     counts = sorted({len(seeds) for seeds in facts.seeds.values()})
-    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    seeds = counted(counts[-1], "seed")
+    seeds = seeds if len(counts) == 1 else f"{counts[0]} to {seeds}"
     size = "" if facts.source.bytes is None else f", {facts.source.bytes:,} bytes"
     span = f", frames {facts.first_frame:,} to {facts.last_frame:,}" if facts.points else ""
     nulls = f", {facts.nulls:,} without a value" if facts.nulls else ""
     told = {
         "source": f"{facts.source.name} ({facts.format}{size})",
         "method": facts.method,
-        "runs": f"{facts.runs}: {counted(len(facts.seeds), 'game')} x {seeds} seeds",
+        "runs": f"{facts.runs}: {counted(len(facts.seeds), 'game')} x {seeds}",
         "points": f"{facts.points:,}{nulls}{span}",
         "kind": f"{facts.kind} ({facts.clock})",
         "window": f"{facts.window}: {windows.parse(facts.window).words(facts.budget)}",

@@ -76,8 +76,10 @@ class Stream:
         Raises:
             ValueError: There is no such file.
         """
-        if not path.is_file():  # A device or a pipe has no end that we know of.
-            raise ValueError(f"{path}: there is no such file")
+        if not path.is_file():
+            # A device or a pipe has no end that we know of.
+            what = "this is no regular file" if path.exists() else "there is no such file"
+            raise ValueError(f"{path}: {what}")
         self.name, self.limits, self.count = path.name, limits, 0
         self._raw = _Hashed(path)
         buffered = io.BufferedReader(self._raw, CHUNK)

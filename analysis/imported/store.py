@@ -113,13 +113,22 @@ def score(
         frames: (N,), in order.
         returns: (N,), NaN where there is none; such a point never counts.
     """
-    there = np.isfinite(returns)
-    if window.kind == "bins":  # Long runs: what is not in the window need not become a line.
-        there &= frames * window.count >= budget * (window.count - 1)
-    pairs = zip(frames[there].tolist(), returns[there].tolist(), strict=True)
+    at = _near(window, budget, frames, np.isfinite(returns))
+    pairs = zip(frames[at].tolist(), returns[at].tolist(), strict=True)
     lines = [{"frame": frame, "return": value, "end": "terminal"} for frame, value in pairs]
     episodes, evaluation = ([], lines) if kind == "evaluation" else (lines, [])
     return windows.score(window, budget, episodes, evaluation)
+
+
+def _near(window: windows.Window, budget: int, frames: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Returns the places of all points that may be in the window: runs have up to a million."""
+    if window.kind == "bins":
+        return np.flatnonzero(there & (frames * window.count >= budget * (window.count - 1)))
+    if window.kind == "frame":
+        return np.flatnonzero(there & (frames <= window.count))[-1:]
+    if window.kind == "evaluation":
+        return np.flatnonzero(there)
+    return np.flatnonzero(there)[-(window.count or 1) :]
 
 
 def folder(results: Path, suite: str, name: str) -> Path:

@@ -139,7 +139,7 @@ def test_points_beyond_the_budget_do_not_count(tmp_path):
     said, found = bring(small(tmp_path, run))
     assert found.runs()["pong", 0][0].tolist() == [4, 399_000, 400_000]
     assert found.scores()["pong", 0].value == 2.5
-    assert "2 points of 1 runs left out: beyond the budget of 400,000 frames (to 440,000" in said
+    assert "2 points of 1 run left out: beyond the budget of 400,000 frames (to 440,000" in said
 
 
 def test_points_far_beyond_the_budget_are_of_another_suite(tmp_path):

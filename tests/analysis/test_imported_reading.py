@@ -1,10 +1,10 @@
 """Reading within limits: bombs, lines without end, broken files, and pieces of any size."""
 
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 import pytest
@@ -71,14 +71,14 @@ BOMBS = {
     "numbers": (b'[{"xs": [0', b",1", "", "longer than 16 MiB"),
     "brackets": (b"[", b"[", "official", "allowed is a run"),
     "line": (HEADER, b"a", "", "line 2: longer than 16 MiB; `--max-mib` allows more"),
-    "rows": (HEADER, b"a,pong,0,4,1\n", "", "more than 32 MiB, decompressed"),
+    "rows": (HEADER, b"a,pong,0,4,1\n", "", "more than 8 MiB, decompressed"),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_gzip_bomb_of_ten_gigabytes_takes_little_memory(tmp_path, name):
     begin, filling, form, words = BOMBS[name]
-    mib = 32 if name == "rows" else 256  # Those take time, 3 s for 32 MiB of them.
+    mib = 8 if name == "rows" else 256  # Rows are read, and take time.
     said, peak = limited(bomb(tmp_path / "bomb.gz", begin, filling), form, mib)
     assert words in said
     assert peak < 700, "MiB"
@@ -139,7 +139,7 @@ def test_gzip_with_a_flipped_bit_is_refused(tmp_path):
 
 
 def test_a_device_is_no_file():
-    with pytest.raises(ValueError, match="/dev/zero: there is no such file"):
+    with pytest.raises(ValueError, match="/dev/zero: this is no regular file"):
         Stream(Path("/dev/zero"), LARGE)
 
 
@@ -181,10 +181,8 @@ def test_objects_of_a_list_are_found_whatever_is_in_their_texts(
 
 
 def test_the_source_is_the_file_as_it_lies_there(tmp_path):
-    import hashlib
-
     path = tmp_path / "a.json.gz"
-    path.write_bytes(gzip.compress(b"[{}, {}]") + zlib.compress(b"")[:0])
+    path.write_bytes(gzip.compress(b"[{}, {}]"))
     with Stream(path, LARGE) as stream:
         assert len(list(Items(stream))) == 2
         source = stream.source()

@@ -6,8 +6,11 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.imported import store
+from suites import windows
 
 RUNS = {
     ("pong", 10): (np.array([4, 4, 12]), np.array([0.1 + 0.2, -21.0, np.nan])),
@@ -83,6 +86,21 @@ def test_nothing_is_half_imported_when_writing_fails(place, monkeypatch, fails, 
     monkeypatch.undo()
     assert [path.name for path in place.parent.iterdir()] == ["theirs"] * force
     assert not force or store.read(place).facts.notes == ("odd",)
+
+
+def test_the_folder_that_appears_is_the_one_that_was_flushed_whole(place, monkeypatch):
+    flushed, real = [], store._settle
+
+    def settle(folder):
+        names = sorted(path.name for path in folder.iterdir())
+        flushed.append((folder.stat().st_ino, names, place.exists()))
+        real(folder)
+
+    monkeypatch.setattr(store, "_settle", settle)
+    store.write(place, FACTS, RUNS, False)
+    (whole, names, there), _ = flushed
+    assert (names, there) == (["import.json", "points.csv.gz"], False)
+    assert place.stat().st_ino == whole
 
 
 def test_a_process_that_dies_while_it_writes_leaves_no_import(place):
@@ -164,9 +182,31 @@ def test_a_window_without_a_value_has_no_score(place):
     assert scores["pong", 10].episodes == 0
 
 
+EVERY = ["last_of_1_bins", "last_of_5_bins", "last_3_episodes", "at_6_frames", "last_point"]
+
+
+@given(
+    points=st.lists(st.tuples(st.integers(0, 12), st.none() | st.integers(-9, 9)), max_size=9),
+    window=st.sampled_from([*EVERY, "evaluation"]),
+)
+def test_a_score_is_that_of_the_window_over_all_points_with_a_value(points, window):
+    points.sort(key=lambda point: point[0])
+    lines = [{"frame": at, "return": value, "end": "terminal"} for at, value in points]
+    lines = [line for line in lines if line["return"] is not None]
+    kind = "evaluation" if window == "evaluation" else "episodes"
+    both = ([], lines) if window == "evaluation" else (lines, [])
+    chosen = windows.parse(window)
+    frames = np.array([at for at, _ in points], np.int64)
+    returns = np.array([np.nan if value is None else value for _, value in points], float)
+    found = store.score(chosen, 12, kind, frames, returns)
+    wanted = windows.score(chosen, 12, *both)
+    assert found.episodes == wanted.episodes
+    assert found.value == wanted.value or np.isnan(found.value) == np.isnan(wanted.value) == 1
+
+
 def test_evaluation_episodes_are_scored_as_such(place):
     facts = FACTS | {"kind": "evaluation", "window": "evaluation"}
     runs = RUNS | {("pong", 9): (np.array([8, 12, 12]), np.array([1.0, 4.0, 6.0]))}
     found = store.write(place, facts, runs, False)
-    assert found.scores()["pong", 9] == store.windows.Score(5.0, 2)
+    assert found.scores()["pong", 9] == windows.Score(5.0, 2)
     assert found.scores("last_point")["pong", 9].episodes == 0

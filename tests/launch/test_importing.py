@@ -57,6 +57,7 @@ REFUSED = {
     ("nowhere", "--suite", "demo", "--as", "x"): "nowhere: there is no such file",
     ("a.json", "--suite", "dmo", "--as", "x"): "did you mean 'demo'?",
     ("a.json", "--suite", "demo", "--as", "../x"): "allowed are letters, digits",
+    (".", "--format", "csv", "--suite", "demo", "--as", "x"): ".: this is no regular file",
     ("mlflow:", "--suite", "demo", "--as", "x"): "allowed is mlflow:http://HOST:PORT/EXPERIMENT",
     ("mlflow:http://a", "--suite", "demo", "--as", "x"): "allowed is mlflow:http://HOST:PORT/EXP",
     ("mlflow:demo", "--suite", "demo", "--as", "x"): "mlflow.db: there is no such database",
@@ -71,6 +72,13 @@ def test_what_cannot_be_imported_is_said_in_one_line(reverie, tmp_path, words):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("reverie import: ") and REFUSED[words] in err
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_one_line(reverie, tmp_path):
+    path = published.write(tmp_path / "a.json", published.atari100k()[:5])
+    code, out, err = reverie(path, "--suite", "atari100k", "--as", "x", "--out", path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "Not a directory" in err
 
 
 def test_the_verb_offers_what_the_room_can_do():
