@@ -9,7 +9,7 @@ from launch.parser import Verbs, labels, natural, positive, verb
 
 def add(verbs: Verbs) -> None:
     """Adds them all."""
-    for one in (_references, _aggregate):
+    for one in (_references, _aggregate, _compare):
         one(verbs)
 
 
@@ -86,6 +86,65 @@ def aggregate(args: argparse.Namespace) -> None:
     print(text, end="", flush=True)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+
+
+def _compare(verbs: Verbs) -> None:
+    sub = verb(
+        verbs, compare, "compare", "say whether a published result was reproduced",
+        "Ours against a published method, an import, or another commit of ours: aggregates, every\n"
+        "game, and one word with its reason. Unlike protocols are refused. Exit codes:\n"
+        "0 reproduced or better, 1 not reproduced, 2 refused, 3 inconclusive.\n\n"
+        "  reverie compare --ours atari100k --agent dreamerv3 --published dreamerv3\n"
+        "  reverie compare --ours boxing --agent dreamerv3 --published dreamerv3@atari100k \\\n"
+        "      --allow frames,window,episodes\n"
+        "  reverie compare --ours atari100k --agent ppo --against ../before/results",
+    )  # fmt: skip
+    sub.add_argument("--ours", required=True, metavar="SUITE", help="where our scores are")
+    sub.add_argument("--agent", metavar="A", help="which of ours: a label, or an import")
+    other = sub.add_mutually_exclusive_group(required=True)
+    other.add_argument(
+        "--published", metavar="METHOD", help="an import, a published method, or METHOD@SUITE"
+    )
+    other.add_argument(
+        "--against", type=Path, metavar="DIR", help="results of another commit, same agent"
+    )
+    sub.add_argument(
+        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
+        help="where results and imports are (default results)",
+    )  # fmt: skip
+    sub.add_argument("--window", metavar="W", help="of both (default: the published one)")
+    sub.add_argument(
+        "--allow", type=labels, default=[], metavar="FIELD,...",
+        help="differences of protocol that are taken, and recorded",
+    )  # fmt: skip
+    sub.add_argument(
+        "--margin", type=float, default=0.10,
+        help="difference that does not matter, human-normalised (default 0.10)",
+    )  # fmt: skip
+    sub.add_argument("--human", default="standard", metavar="TABLE", help="default standard")
+    sub.add_argument("--seed", type=natural, default=0, help="of the bootstrap (default 0)")
+    sub.add_argument("--plan", action="store_true", help="also: how many seeds a margin needs")
+    _format(sub)
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Compares."""
+    import suites
+    from analysis import comparison, verdict_text
+
+    wish = comparison.Wish(
+        agent=args.agent, published=args.published, against=args.against, window=args.window,
+        allow=tuple(args.allow), human=args.human, margin=args.margin, seed=args.seed,
+    )  # fmt: skip
+    runs = args.folder.parent / "runs"
+    found = comparison.main(suites.load(args.ours), wish, args.folder, runs)
+    print(verdict_text.text(found, args.format), end="")
+    if args.plan:
+        margins = sorted({0.02, 0.05, 0.1, 0.2, args.margin})
+        print(verdict_text.planned(comparison.plan(found, margins), found), end="")
+    kept = comparison.keep(found, args.folder)
+    print(f"reverie compare: kept as {kept}", file=sys.stderr)
+    return found.code
 
 
 def _format(sub: argparse.ArgumentParser) -> None:

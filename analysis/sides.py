@@ -1,0 +1,167 @@
+"""The two sides of a comparison: runs of ours or of an import, or a published table without runs.
+
+Shapes: N seeds, M games.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from analysis import aggregates, bootstrap, spread
+from analysis.aggregates import Scales
+from analysis.contenders import Contender
+from analysis.imported.store import Protocol
+from analysis.references import tables
+from analysis.spread import Spread
+
+METRICS = ("iqm", "mean", "median")  # The first decides.
+
+
+@dataclass(frozen=True)
+class Side:
+    """Human-normalised scores of one side, games in order."""
+
+    name: str
+    window: str | None  # None: not stated.
+    frames: int
+    protocol: Protocol  # None in a field: not stated.
+    games: tuple[str, ...]  # M
+    runs: np.ndarray | None  # (N, M), each column's scores first, then NaN; None of a table
+    means: np.ndarray  # (M,)
+    deviations: np.ndarray  # (M,) over seeds (n - 1); NaN where nobody knows
+    seeds: np.ndarray  # (M,); 0 where nobody knows
+    source: str
+    notes: tuple[str, ...]
+
+    def on(self, games: Sequence[str]) -> "Side":
+        """Returns the same with some of its games only, in another order."""
+        place = [self.games.index(game) for game in games]
+        return replace(
+            self,
+            games=tuple(games),
+            runs=None if self.runs is None else self.runs[:, place],
+            means=self.means[place],
+            deviations=self.deviations[place],
+            seeds=self.seeds[place],
+        )
+
+
+def of_contender(found: Contender, scales: Scales) -> Side:
+    """Returns runs as a side, without the games that have no score or no scale."""
+    rows = aggregates.normalise(found.scores, scales).dropna(subset=["normalised"])
+    wide = rows.pivot(index="seed", columns="game", values="normalised").sort_index(axis=1)
+    packed, counts = bootstrap.pack(wide.to_numpy(float))
+    runs = packed[: counts.max(initial=0)]
+    deviations = np.array([_deviation(column) for column in runs.T])
+    source = f"imported as {found.name}" if found.imported else f"runs of {found.name}"
+    if found.commits and not found.imported:
+        source += f", commit {', '.join(commit[:10] for commit in found.commits)}"
+    gaps = found.gaps()
+    notes = (f"seeds with a score in {found.window}: {', '.join(gaps)}",) if gaps else ()
+    return Side(
+        found.name, found.window, found.frames, found.protocol, tuple(map(str, wide.columns)),
+        runs, np.nanmean(runs, 0) if runs.size else np.empty(0), deviations, counts, source, notes,
+    )  # fmt: skip
+
+
+def _deviation(column: np.ndarray) -> float:
+    there = column[np.isfinite(column)]
+    return float(np.std(there, ddof=1)) if len(there) > 1 else math.nan
+
+
+def of_published(suite: str, frames: int, name: str, scales: Scales) -> Side:
+    """Returns a published table as a side.
+
+    Args:
+        suite: One of `tables.SUITES`.
+        frames: Budget of its runs.
+        name: Of the method.
+        scales: Random and human score of each game.
+
+    Raises:
+        ValueError: There is no such method; the message names the nearest.
+    """
+    method, held = tables.method(suite, name), tables.published(suite, name)
+    pairs = np.array([scales[each.game] for each in held], float)
+    size = pairs[:, 1] - pairs[:, 0]
+    spreads = [math.nan if each.spread is None else each.spread for each in held]
+    stated = method.protocol
+    flags = dict.fromkeys(flag for each in held for flag in each.flags)
+    notes = [f"{flag}: {tables.reasons()[flag]}" for flag in flags]
+    if len(held) < method.games:
+        notes.append(f"{method.games - len(held)} of its {method.games} games are not known")
+    return Side(
+        name=method.name,
+        window=method.window,
+        frames=frames,
+        protocol=Protocol(
+            sticky=stated.sticky, actions=stated.actions, episodes=stated.episodes, task=None
+        ),
+        games=tuple(each.game for each in held),
+        runs=None,
+        means=(np.array([each.score for each in held]) - pairs[:, 0]) / size,
+        deviations=np.array(spreads) / np.abs(size),
+        seeds=np.array([each.seeds or 0 for each in held]),
+        source=method.source,
+        notes=tuple(notes),
+    )
+
+
+def completed(theirs: Side, ours: Side) -> tuple[Side, list[str]]:
+    """Fills in what a published table does not state, from ours, and says so.
+
+    A mean without a spread is no certain number: runs there are taken to vary as ours do.
+
+    Args:
+        theirs: A table.
+        ours: Of the same games; its deviations may be unknown too, and stay so.
+    """
+    said = []
+    unknown = ~np.isfinite(theirs.deviations)
+    deviations = np.where(unknown, ours.deviations, theirs.deviations)
+    if unknown.any():
+        which = "any game" if unknown.all() else ", ".join(np.array(theirs.games)[unknown])
+        said.append(f"no spread is published for {which}: taken to be that of {ours.name}")
+    seeds = np.where(theirs.seeds > 0, theirs.seeds, np.maximum(ours.seeds, 1))
+    if (theirs.seeds == 0).any():
+        said.append(f"no number of seeds is published: taken to be that of {ours.name}")
+    return replace(theirs, deviations=deviations, seeds=seeds), said
+
+
+def spreads(ours: Side, theirs: Side, rng: np.random.Generator) -> tuple[Spread, Spread]:
+    """Returns both sides' spreads of METRICS, by one definition.
+
+    Where a side has no runs, both IQMs are those of games' means: an IQM of all runs cannot be had
+    from a table, and the two differ (DreamerV3 on Atari 100k: 0.46 of runs, 0.54 of means).
+    """
+    if ours.runs is not None and theirs.runs is not None:
+        return spread.of_runs(of_runs, ours.runs, rng), spread.of_runs(of_runs, theirs.runs, rng)
+    return _of_either(ours, rng), _of_either(theirs, rng)
+
+
+def _of_either(side: Side, rng: np.random.Generator) -> Spread:
+    if side.runs is not None:
+        return spread.of_runs(of_runs_by_game, side.runs, rng)
+    return spread.of_means(of_means, side.means, side.deviations, side.seeds, rng)
+
+
+def of_runs(scores: np.ndarray) -> np.ndarray:
+    """Returns METRICS of runs, (..., N, M) -> (..., 3)."""
+    names = list(aggregates.METRICS)
+    return aggregates.estimate(scores)[..., [names.index(name) for name in METRICS]]
+
+
+def of_runs_by_game(scores: np.ndarray) -> np.ndarray:
+    """Returns METRICS of the games' means, (..., N, M) -> (..., 3)."""
+    there = ~np.isnan(scores)
+    return of_means(np.where(there, scores, 0).sum(-2) / there.sum(-2))
+
+
+def of_means(means: np.ndarray) -> np.ndarray:
+    """Returns METRICS of games' means, (..., M) -> (..., 3)."""
+    ordered = np.sort(means, -1)
+    cut = ordered.shape[-1] // 4
+    iqm = ordered[..., cut : ordered.shape[-1] - cut].mean(-1)
+    return np.stack([iqm, means.mean(-1), np.median(means, -1)], -1)
