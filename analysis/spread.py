@@ -9,9 +9,9 @@ So here an interval is
 
 with the variance of bootstrap draws times n / (n - 1), and Satterthwaite's degrees of freedom from
 what each game adds to it: how far the estimate moves as that game's mean moves by its standard
-error. 92 to 97% of these intervals hold the truth with 3, 5 and 10 seeds, whatever the metric
-(benchmarks/verdicts.py). The median is the exception: noise in the games' means moves it to one
-side, which a difference of two medians cancels and a single one does not.
+error. Of the 95% intervals of a difference 93 to 98% hold the truth with 3, 5 and 10 seeds,
+whatever the metric (benchmarks/verdicts.py). Of a single median fewer do: noise in the games'
+means moves medians to one side, which a difference cancels.
 
 A published table without runs has a mean, a standard deviation and a number of seeds for each game:
 its means are drawn from normal distributions instead, and the rest is the same.
