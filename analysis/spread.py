@@ -76,11 +76,13 @@ def of_runs(
     steps = np.eye(len(counts)) * deviations / np.sqrt(counts)
     shares = _squares(metric(packed + steps[:, None]), metric(packed - steps[:, None]))
     draws = np.concatenate([metric(block) for block in bootstrap.resample(packed, rng, resamples)])
-    seen = (shares * np.where(counts > 1, (counts - 1) / counts, 0)[:, None]).sum(0)
-    whole = shares.sum(0)
-    # Of the whole variance the bootstrap sees (n - 1) / n of a game's part, nothing of one seed's.
+    several = counts > 1
+    whole = shares[several].sum(0)
+    seen = (shares * ((counts - 1) / counts)[:, None]).sum(0)
+    # Of a game's part the bootstrap sees (n - 1) / n, and nothing of a single seed's.
     grow = np.divide(whole, seen, out=np.ones_like(whole), where=seen > 0)
-    return Spread(estimate, draws.var(0, ddof=1) * grow, _freedom(shares, counts))
+    variance = draws.var(0, ddof=1) * grow + shares[~several].sum(0)
+    return Spread(estimate, variance, _freedom(shares, counts))
 
 
 def run_deviations(packed: np.ndarray, counts: np.ndarray) -> np.ndarray:
