@@ -257,6 +257,9 @@ def plan(found: Comparison, margins: Sequence[float]) -> Grid:
         alike = replace(alike, ours=one / decided.seeds, freedom=float(len(found.ours.games)))
     rows = [["margin", "now", "seeds for 80%", "seeds for 90%"]]
     for margin in margins:
+        if math.isnan(alike.error):
+            rows.append([f"{margin:g}", *["not known"] * 3])
+            continue
         now = decision.chance(alike, margin, alike.seeds)
         wanted = [decision.enough(alike, margin, power) for power in (0.8, 0.9)]
         seeds = ["none would do" if n is None else str(n) for n in wanted]

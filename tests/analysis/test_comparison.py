@@ -209,6 +209,8 @@ def test_the_plan_says_how_many_seeds_a_margin_needs(results):
     assert rows[3][1] == "100%"
     alone = comparison.plan(compare(results, "alone"), [0.5])
     assert alone[1][2].isdigit()
+    both = compare(results, "vague", published="alone")
+    assert comparison.plan(both, [0.5])[1] == ["0.5", *["not known"] * 3]
 
 
 @pytest.mark.parametrize(
