@@ -43,7 +43,7 @@ def _aggregate(verbs: Verbs) -> None:
     sub = verb(
         verbs, aggregate, "aggregate", "print human-normalised aggregates with their intervals",
         "Of our own agents and of imports, on the games that all of them have. Estimates are\n"
-        "fractions: 1.25 is a quarter above the human. Imports are scored in the window that they were\n"
+        "fractions of the human score. Imports are scored in the window that they were\n"
         "published with, our runs in the suite's, unless --window says otherwise.\n\n"
         "  reverie aggregate --suite atari100k --agents dreamerv3,dreamerv3_official\n"
         "  reverie aggregate --suite atari100k --agents ppo --window last_10_episodes --format md",
