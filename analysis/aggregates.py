@@ -91,17 +91,19 @@ def estimate(scores: np.ndarray) -> np.ndarray:
     Returns:
         (..., 4).
     """
+    games = game_means(scores)
+    gap = 1 - game_means(np.minimum(scores, 1)).mean(-1)
+    return np.stack([np.median(games, -1), games.mean(-1), iqm(scores), gap], -1)
+
+
+def game_means(scores: np.ndarray) -> np.ndarray:
+    """Returns the mean of each game's runs, (..., N, M) -> (..., M); NaN is left out."""
     there = ~np.isnan(scores)
-    games = _game_means(scores, there)
-    gap = 1 - _game_means(np.minimum(scores, 1), there).mean(-1)
-    return np.stack([np.median(games, -1), games.mean(-1), _iqm(scores), gap], -1)
-
-
-def _game_means(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
     return np.where(there, scores, 0).sum(-2) / there.sum(-2)
 
 
-def _iqm(scores: np.ndarray) -> np.ndarray:
+def iqm(scores: np.ndarray) -> np.ndarray:
+    """Returns the interquartile mean of all runs together, (..., N, M) -> (...)."""
     flat = np.sort(scores.reshape(*scores.shape[:-2], -1), -1)  # NaN last
     count = int((~np.isnan(flat[(0,) * (flat.ndim - 1)])).sum())  # A bootstrap keeps it.
     cut = count // 4
@@ -231,7 +233,7 @@ def whole(
     ratio = ((high - low) / (best - low))[known]
 
     def metric(scores: np.ndarray) -> np.ndarray:
-        means = _game_means(scores, ~np.isnan(scores))
+        means = game_means(scores)
         capped = np.minimum(means[..., known] * ratio, 1)
         record = capped.mean(-1) if known.any() else np.full(means.shape[:-1], np.nan)
         extras = np.stack([record, (means >= 1).sum(-1)], -1)

@@ -19,7 +19,6 @@ from analysis import (
     protocols,
     sides,
     spread,
-    summaries,
 )
 from analysis.aggregates import Scales
 from analysis.by_game import Row
@@ -113,7 +112,7 @@ def main(suite: Suite, wish: Wish, results: Path, runs: Path) -> Comparison:
         ValueError: A name is nobody's, the protocols are unlike, no game is common to both, or the
             suite's scores have no common scale.
     """
-    if why := summaries.unscaled(suite):
+    if why := evidence.unscaled(suite):
         raise ValueError(why)
     if not 0 < wish.margin < math.inf:
         raise ValueError(f"--margin: saw {wish.margin:g}; allowed are numbers above 0")
@@ -220,7 +219,7 @@ def common(suite: Suite, ours: Side, theirs: Side) -> tuple[list[str], list[str]
 
 
 def keep(found: Comparison, results: Path) -> Path:
-    """Writes a comparison where the report of its suite finds it, and returns the file's path."""
+    """Writes a comparison beside the results of its suite, and returns the file's path."""
     name = f"{found.ours.name}~{found.theirs.name}.json"
     path = results / found.suite / "verdicts" / name.replace("/", "_")
     try:

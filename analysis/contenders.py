@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import cells, files, scores
+from analysis import cells, scores
 from analysis.imported import store
 from analysis.imported.store import Protocol
 from suites import windows
@@ -30,7 +30,7 @@ class Contender:
     frames: int  # Budget of a run.
     protocol: Protocol
     scores: pd.DataFrame  # COLUMNS, a row for each run; score NaN where the window is empty
-    commits: tuple[str, ...]  # Of our own runs, sorted; of the import otherwise.
+    commits: tuple[str, ...]  # Of our own runs, sorted.
 
     def seeds(self) -> dict[str, tuple[int, int]]:
         """Returns how many runs of each game have a score, and how many there are."""
@@ -103,8 +103,7 @@ def of_import(found: store.Import, window: str | None = None) -> Contender:
         for (game, seed), score in sorted(found.scores(chosen).items())
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    commits = (facts.commit,) if facts.commit else ()
-    return Contender(facts.name, True, chosen, facts.budget, facts.protocol, table, commits)
+    return Contender(facts.name, True, chosen, facts.budget, facts.protocol, table, ())
 
 
 def _of_runs(
@@ -142,8 +141,7 @@ def _again(suite: Suite, cell: cells.Cell, runs: Path, window: windows.Window) -
             f"{folder / 'episodes.jsonl'} is not there, so {cell} has its score in the window "
             f"{suite.score.window} only; {window.name} cannot be had"
         )
-    lines = (files.read_lines(folder / f"{kind}.jsonl") for kind in ("episodes", "evaluation"))
-    return windows.score(window, suite.frames, *lines)
+    return scores.of_folder(folder, window, suite.frames)
 
 
 def of_suite(suite: Suite, window: str) -> Protocol:

@@ -80,6 +80,13 @@ def not_normalised(suite: Suite) -> str:
     return f"Left out of all aggregates, for want of a human score: {', '.join(without)}."
 
 
+def unscaled(suite: Suite) -> str:
+    """Says why a suite has no aggregates at all; empty where it has."""
+    if normalisable(suite):
+        return ""
+    return f"suite {suite.name} has no human-normalised aggregates: {not_normalised(suite)}"
+
+
 def window_words(suite: Suite) -> str:
     """Says which episodes make a score."""
     window = windows.parse(suite.score.window)

@@ -115,8 +115,7 @@ def _row(receipt: Receipt, folder: Path) -> dict[str, object]:
 def _difference(receipt: Receipt, folder: Path) -> str:
     if not (folder / "episodes.jsonl").is_file():
         return ""
-    lines = (files.read_lines(folder / f"{kind}.jsonl") for kind in ("episodes", "evaluation"))
-    found = windows.score(windows.parse(receipt.score.window), receipt.frames, *lines)
+    found = of_folder(folder, windows.parse(receipt.score.window), receipt.frames)
     said = math.nan if receipt.score.value is None else receipt.score.value
     same = math.isclose(said, found.value, rel_tol=1e-9, abs_tol=1e-12)
     if (same or math.isnan(said + found.value)) and receipt.score.episodes == found.episodes:
@@ -125,6 +124,18 @@ def _difference(receipt: Receipt, folder: Path) -> str:
         f"the receipt says {said:g} over {receipt.score.episodes} episodes, "
         f"the run folder {found.value:g} over {found.episodes}"
     )
+
+
+def of_folder(folder: Path, window: windows.Window, frames: int) -> windows.Score:
+    """Scores a run from the episodes in its folder.
+
+    Args:
+        folder: Of the run.
+        window: Which episodes count.
+        frames: Budget of the run.
+    """
+    lines = (files.read_lines(folder / f"{kind}.jsonl") for kind in ("episodes", "evaluation"))
+    return windows.score(window, frames, *lines)
 
 
 def mixtures(table: "pd.DataFrame", suite: Suite) -> list[str]:

@@ -56,7 +56,7 @@ def of_contender(found: Contender, scales: Scales) -> Side:
     runs = packed[: counts.max(initial=0)]
     deviations = np.array([_deviation(column) for column in runs.T])
     source = f"imported as {found.name}" if found.imported else f"runs of {found.name}"
-    if found.commits and not found.imported:
+    if found.commits:
         source += f", commit {', '.join(commit[:10] for commit in found.commits)}"
     gaps = found.gaps()
     notes = (f"seeds with a score in {found.window}: {', '.join(gaps)}",) if gaps else ()
@@ -161,13 +161,10 @@ def of_runs(scores: np.ndarray) -> np.ndarray:
 
 def of_runs_by_game(scores: np.ndarray) -> np.ndarray:
     """Returns METRICS of the games' means, (..., N, M) -> (..., 3)."""
-    there = ~np.isnan(scores)
-    return of_means(np.where(there, scores, 0).sum(-2) / there.sum(-2))
+    return of_means(aggregates.game_means(scores))
 
 
 def of_means(means: np.ndarray) -> np.ndarray:
     """Returns METRICS of games' means, (..., M) -> (..., 3)."""
-    ordered = np.sort(means, -1)
-    cut = ordered.shape[-1] // 4
-    iqm = ordered[..., cut : ordered.shape[-1] - cut].mean(-1)
+    iqm = aggregates.iqm(means[..., None, :])
     return np.stack([iqm, means.mean(-1), np.median(means, -1)], -1)

@@ -44,20 +44,12 @@ def main(
     Raises:
         ValueError: A name is nobody's, or the suite's scores have no common scale.
     """
-    if why := unscaled(suite):
+    if why := evidence.unscaled(suite):
         raise ValueError(why)
     found = contenders.load(suite, names, results, runs, wish.window)
     table = summary(suite, found, wish)
     grid = [HEAD, *([_text(row[name]) for name in HEAD] for row in table.to_dict("records"))]
     return grids.render(grid, form), notes(suite, found, table, wish)
-
-
-def unscaled(suite: Suite) -> str:
-    """Says why a suite has no aggregates; empty where it has."""
-    if evidence.normalisable(suite):
-        return ""
-    why = evidence.not_normalised(suite) or "none of its games has a human score"
-    return f"suite {suite.name} has no human-normalised aggregates: {why}"
 
 
 def summary(suite: Suite, found: Sequence[Contender], wish: Wish) -> pd.DataFrame:

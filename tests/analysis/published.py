@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import suites
+from analysis.imported import main, store
+from suites import Suite
 
 V2_SEEDS = ("a7", "b1", "c3")
 SHORT = {("private_eye", 2): 29_600_000, ("video_pinball", 0): 156_000_000}
@@ -79,3 +81,15 @@ def write(path: Path, runs: object) -> Path:
     data = json.dumps(runs).encode()
     path.write_bytes(gzip.compress(data, 1) if path.suffix == ".gz" else data)
     return path
+
+
+def bring(
+    source: Path, suite: Suite, name: str, results: Path, **wishes: object
+) -> tuple[str, store.Import]:
+    """Imports a source; returns what was said of it, and what was kept."""
+    asked = {"format": None, "method": None, "kind": None, "frames_per_step": None}
+    asked |= {"skip_unknown": False, "force": False, "max_mib": 64} | wishes
+    said = main.run(
+        str(source), suite, name, results, main.Wish(**asked), 5.0, "c0ffee", "sqlite:///none.db"
+    )
+    return said, store.read(store.folder(results, suite.name, name))

@@ -8,10 +8,9 @@ import pytest
 
 import suites
 from analysis import comparison, contenders, sides, verdict_text
-from analysis.imported import main as importing
 from analysis.references import baselines, tables
 from suites import games
-from tests.analysis import sweeps
+from tests.analysis import published, sweeps
 
 SUITE = suites.load("atari100k")
 WISH = comparison.Wish(
@@ -34,11 +33,7 @@ def bring(
             lines += [f"{name},{each.game},{seed},{395_000 + i},{score!r}" for i in range(EPISODES)]
     file = results.parent / f"{name}.csv"
     file.write_text("\n".join(lines) + "\n")
-    wish = importing.Wish(
-        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=False,
-        max_mib=64,
-    )  # fmt: skip
-    importing.run(str(file), SUITE, name, results, wish, 0.0, None, "")
+    published.bring(file, SUITE, name, results)
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +137,7 @@ def test_runs_with_unequal_seeds_are_compared_by_games_means_so_that_no_game_wei
         if not (line.split(",")[1] in high and line.split(",")[2] in "34")
     ]  # fmt: skip
     table.write_text("\n".join(kept) + "\n")
-    wish = importing.Wish(
-        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=True,
-        max_mib=64,
-    )  # fmt: skip
-    importing.run(str(table), SUITE, "gaps", unequal, wish, 0.0, None, "")
+    published.bring(table, SUITE, "gaps", unequal, force=True)
     found = compare(unequal, "gaps", published="better")
     assert not sides.by_means(equal.ours, equal.theirs)
     assert sides.by_means(found.ours, found.theirs)
@@ -165,13 +156,7 @@ def test_a_name_of_ours_and_of_an_import_is_refused(tmp_path):
     little = sweeps.suite(tmp_path / "suites")
     sweeps.Sweep(tmp_path, little).all("ppo", lambda game, seed: sweeps.level(seed))
     (tmp_path / "ppo.csv").write_text("agent,game,seed,frame,return\nppo,pong,0,39000,1\n")
-    wish = importing.Wish(
-        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=False,
-        max_mib=64,
-    )  # fmt: skip
-    importing.run(
-        str(tmp_path / "ppo.csv"), little, "ppo", tmp_path / "results", wish, 0.0, None, ""
-    )
+    published.bring(tmp_path / "ppo.csv", little, "ppo", tmp_path / "results")
     with pytest.raises(ValueError, match="'ppo' is an agent of ours in little and the name of an"):
         contenders.load(little, ["ppo"], tmp_path / "results", tmp_path / "runs", None)
 

@@ -6,19 +6,14 @@ import math
 import pytest
 
 import suites
-from analysis.imported import main, store
+from analysis.imported import store
 from tests.analysis import published
 
-NOTHING = main.Wish(None, None, None, None, False, False, 64)
-V2 = main.Wish(None, "dreamerv2", None, None, False, False, 64)
 
-
-def bring(path, suite="atari100k", wish=NOTHING, name="theirs"):
+def bring(path, suite="atari100k", name="theirs", **wishes):
     """Imports a file, and reads what was kept."""
-    loaded = suites.load(suite)
-    out = path.parent / "results"
-    said = main.run(str(path), loaded, name, out, wish, 5.0, "c0ffee", "sqlite:///none.db")
-    return said, store.read(store.folder(out, suite, name))
+    results = path.parent / "results"
+    return published.bring(path, suites.load(suite), name, results, **wishes)
 
 
 def small(tmp_path, *runs):
@@ -83,7 +78,7 @@ def test_a_null_is_kept_and_is_no_score(tmp_path):
 
 def test_dreamerv2_has_seeds_as_text_and_the_value_at_199_million(tmp_path):
     path = published.write(tmp_path / "atari-dreamerv2.json", published.dreamerv2())
-    said, found = bring(path, "atari57", V2)
+    said, found = bring(path, "atari57", method="dreamerv2")
     assert found.facts.window == "at_199000000_frames"
     assert found.facts.seeds["jamesbond"] == (0, 1, 2)
     assert found.scores()["alien", 0].value == 199.0
@@ -112,8 +107,8 @@ def test_several_methods_are_listed_and_one_is_taken_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"2 methods in it; `--method` takes one of: dreamerv3, p"):
         bring(path)
     with pytest.raises(ValueError, match=r"no run of method 'pppo'.*did you mean 'ppo'\?"):
-        bring(path, wish=main.Wish(None, "pppo", None, None, False, False, 64))
-    _, found = bring(path, wish=main.Wish(None, "ppo", None, None, False, False, 64))
+        bring(path, method="pppo")
+    _, found = bring(path, method="ppo")
     assert found.runs()["pong", 0][1].tolist() == [5.0, 5.0, 5.0]
 
 
@@ -124,7 +119,7 @@ def test_games_outside_the_suite_are_refused_or_left_out_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"1 of its games are not in suite atari100k: zaxxon"):
         bring(small(tmp_path, pong(), pong(task="atari_zaxxon")))
     path = small(tmp_path, *runs)
-    said, found = bring(path, wish=main.Wish(None, None, None, None, True, False, 64))
+    said, found = bring(path, skip_unknown=True)
     assert found.facts.seeds == {"pong": (0,)}
     assert "left out, not in suite atari100k: atari_snake, zaxxon" in said
 

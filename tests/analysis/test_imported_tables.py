@@ -6,6 +6,7 @@ import pytest
 
 import suites
 from analysis.imported import main, store
+from tests.analysis import published
 
 HEADER = "agent,game,seed,frame,return\n"
 BREAKOUT = "BreakoutNoFrameskip-v4__ppo_atari__3__1672531200"
@@ -15,12 +16,8 @@ PONG = "PongNoFrameskip-v4__ppo_atari__3__1672531201"
 def bring(tmp_path, text, suite="demo", **wishes):
     path = tmp_path / "some.csv"
     path.write_text(text)
-    asked = {"format": None, "method": None, "kind": None, "frames_per_step": None}
-    asked |= {"skip_unknown": False, "force": True, "max_mib": 16} | wishes
     out = tmp_path / "results"
-    wish = main.Wish(**asked)
-    said = main.run(str(path), suites.load(suite), "x", out, wish, 0.0, None, "sqlite:///no.db")
-    return said, store.read(store.folder(out, suite, "x"))
+    return published.bring(path, suites.load(suite), "x", out, **{"force": True} | wishes)
 
 
 def points(found, game, seed):

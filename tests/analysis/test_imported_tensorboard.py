@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import suites
-from analysis.imported import events, main, store
+from analysis.imported import events
 from launch import export
 from launch.points import Point
+from tests.analysis import published
 from tests.launch.run_folders import RunFolder
 
 OURS, CLEANRL = "episode/return", "charts/episodic_return"
@@ -16,12 +17,8 @@ PONG = "PongNoFrameskip-v4__ppo_atari_envpool__3__1672531201"
 
 
 def bring(place, tmp_path, suite="demo", **wishes):
-    asked = {"format": None, "method": None, "kind": None, "frames_per_step": None}
-    asked |= {"skip_unknown": False, "force": True, "max_mib": 16} | wishes
     out = tmp_path / "results"
-    wish = main.Wish(**asked)
-    said = main.run(str(place), suites.load(suite), "x", out, wish, 0.0, None, "sqlite:///no.db")
-    return said, store.read(store.folder(out, suite, "x"))
+    return published.bring(place, suites.load(suite), "x", out, **{"force": True} | wishes)
 
 
 def write(path, points, tail=b""):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from analysis import contenders, grids, summaries
-from analysis.imported import main as importing
 from suites import games
 from suites import suite as suites
 from tests.analysis import published, sweeps
@@ -28,16 +27,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, (suite, runs) in taken.items():
         file = published.write(root / f"{name}.json.gz", runs)
-        take(file, suites.load(suite), name, root / "results")
+        published.bring(file, suites.load(suite), name, root / "results")
     return root / "results"
-
-
-def take(file: Path, suite: suites.Suite, name: str, results: Path) -> None:
-    wish = importing.Wish(
-        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=False,
-        max_mib=64,
-    )  # fmt: skip
-    importing.run(str(file), suite, name, results, wish, 0.0, None, "")
 
 
 def table(results: Path, suite: str, names: list[str], **changes) -> tuple[list[dict], list[str]]:
@@ -102,7 +93,7 @@ def test_our_own_runs_stand_beside_an_import_and_can_be_scored_in_another_window
         for game in little.games for seed in range(3)
     ]  # fmt: skip
     (tmp_path / "theirs.csv").write_text("\n".join(["agent,game,seed,frame,return", *lines]) + "\n")
-    take(tmp_path / "theirs.csv", little, "theirs", tmp_path / "results")
+    published.bring(tmp_path / "theirs.csv", little, "theirs", tmp_path / "results")
 
     def load(names: list[str], window: str | None) -> list[contenders.Contender]:
         return contenders.load(little, names, tmp_path / "results", tmp_path / "runs", window)

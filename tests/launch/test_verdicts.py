@@ -2,10 +2,13 @@
 
 import csv
 import json
+from typing import get_args
 
 import pytest
 
 import suites
+from analysis import aggregates, decision, grids
+from analysis.references import baselines
 from launch import cli
 
 
@@ -97,6 +100,22 @@ def test_a_comparison_ends_with_a_code_for_other_programs(
     assert "SEEDS FOR 80%" in said.out
     kept = imported / "results" / "atari100k" / "verdicts" / f"{agent}~{published}.json"
     assert json.loads(kept.read_text())["verdict"] == word.lower()
+
+
+def test_the_verbs_offer_what_there_is_and_default_to_what_is_documented():
+    words = {
+        "aggregate": ["--suite", "demo", "--agents", "ppo"],
+        "compare": ["--ours", "demo", "--published", "ppo"],
+    }
+    asked = {verb: cli.parser().parse_args([verb, *more]) for verb, more in words.items()}
+    assert asked["compare"].margin == decision.MARGIN
+    for verb, more in words.items():
+        assert asked[verb].human == baselines.STANDARD
+        for form in grids.FORMS:
+            assert cli.parser().parse_args([verb, *more, "--format", form]).format == form
+    for engine in get_args(aggregates.Engine):
+        found = cli.parser().parse_args(["aggregate", *words["aggregate"], "--engine", engine])
+        assert found.engine == engine
 
 
 def test_a_comparison_that_is_refused_ends_with_two(imported, capsys):
