@@ -19,6 +19,7 @@ matplotlib.use("Agg")
 
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -129,6 +130,8 @@ def legend(
     told: Mapping[str, str],
     columns: int,
     levels: Mapping[str, str] = MappingProxyType({}),
+    room: Axes | None = None,
+    size: float = 7.5,
 ) -> None:
     """Puts a legend above a figure.
 
@@ -137,6 +140,8 @@ def legend(
         told: Agent -> what to say of it.
         columns: The most; fewer where the words are long.
         levels: Keys of LEVELS -> what to say of these lines.
+        room: An empty panel, from which the legend goes to the right, instead.
+        size: Of its text, points.
     """
     looks = {agent: palette.look(agent) for agent in told}
     handles = [
@@ -146,13 +151,22 @@ def legend(
     ]  # fmt: skip
     ink = plt.rcParams["text.color"]
     handles += [Line2D([], [], color=ink, lw=0.7, ls=LEVELS[n], label=levels[n]) for n in levels]
-    longest = max((len(str(each.get_label())) for each in handles), default=0)
-    room = figure.get_figwidth() * 72 / (4.1 * longest + 30)  # Points of a letter, of a handle.
-    if handles:
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=max(1, min(columns, int(room))),
-            handlelength=2.6, columnspacing=1.2,
-        )  # fmt: skip
+    if not handles:
+        return
+    words = [line for each in handles for line in str(each.get_label()).split("\n")]
+    size = size if room is None else 6.5
+    wide = figure.get_figwidth() * 72 * (1 if room is None else 0.6)
+    each = max(map(len, words)) * 0.55 * size + 4 * size  # Points, with its handle.
+    style = {"ncols": max(1, min(columns, int(wide / each))), "fontsize": size,
+             "handlelength": 2.6, "columnspacing": 1.2}  # fmt: skip
+    if room is None:
+        figure.legend(handles=handles, loc="outside upper center", **style)
+        return
+    room.set_visible(True)
+    room.set_axis_off()
+    room.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.1, 1), **style).set_in_layout(
+        False
+    )
 
 
 def seeds(count: str) -> str:
@@ -171,9 +185,12 @@ def counted(number: int, thing: str) -> str:
 
 
 def put_caption(figure: Figure, caption: str) -> None:
-    """Puts a caption below a figure, unless it is empty."""
+    """Puts a caption below a figure, which grows by it up to a page; nothing if it is empty."""
     if not caption:
         return
     wide = int(figure.get_figwidth() * 21)  # characters of 6 points
-    text = "\n".join(textwrap.wrap(caption, wide))
+    lines = textwrap.wrap(caption, wide)
+    tall = figure.get_figheight()
+    figure.set_figheight(max(tall, min(HIGHEST, tall + 0.11 * len(lines))))
+    text = "\n".join(lines)
     figure.supxlabel(text, x=0.01, ha="left", fontsize=6, alpha=0.85, linespacing=1.3)

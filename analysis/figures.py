@@ -82,29 +82,41 @@ def curves(
     columns = _columns(len(found))
     rows = -(-len(found) // columns)
     width = COLUMN if columns == 1 else PAGE
-    height = min(rows * HEIGHTS[columns] + 0.85, HIGHEST)
+    height = min(rows * HEIGHTS[columns] + 0.55, HIGHEST)
     small = columns > 3
     figure, grid = plt.subplots(
         rows, columns, figsize=(width, height), squeeze=False, layout="constrained", sharex=small
     )
     panels = list(grid.flat)
-    uneven = len({one.runs for ones in found.values() for one in ones}) > 1
+    every = [one for ones in found.values() for one in ones]
+    most = {one.agent: max(other.runs for other in every if other.agent == one.agent)
+            for one in every}  # fmt: skip
     for ax, (game, ones) in zip(panels, found.items(), strict=False):
-        draw_curves(ax, game, ones, lines[game], small, published.scores.get(game), uneven)
+        fewer = {one.agent: one.runs for one in ones} != most
+        draw_curves(ax, game, ones, lines[game], small, published.scores.get(game), fewer)
     for place, ax in enumerate(panels):
         ax.set_visible(place < len(found))
-        last = place + columns >= len(found)  # Nothing below it.
-        ax.tick_params(labelbottom=last or not small)
-        if last:
-            ax.set_xlabel("Frames", fontsize=6 if small else None)
-    for ax in () if small else panels[::columns]:
-        ax.set_ylabel("Return (points)")
-    if small:
-        figure.supylabel("Return (points)", fontsize=7)
-    every = [one for ones in found.values() for one in ones]
-    _curve_legend(figure, every, small, published.name if published.scores else "")
+        ax.tick_params(labelbottom=place + columns >= len(found) or not small)
+    _name_axes(figure, panels, columns, len(found), small)
+    # What is left of the last row has room for the legend of many panels.
+    room = panels[len(found)] if small and len(panels) - len(found) > 1 else None
+    _curve_legend(figure, every, small, published.name if published.scores else "", room)
     put_caption(figure, caption)
     return figure
+
+
+def _name_axes(
+    figure: Figure, panels: Sequence[Axes], columns: int, count: int, small: bool
+) -> None:
+    if small:
+        figure.supylabel("Return (points)", fontsize=7)
+        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0)
+    for ax in () if small else panels[::columns]:
+        ax.set_ylabel("Return (points)")
+    for ax in panels[
+        (count - 1) // columns * columns if small else max(0, count - columns) : count
+    ]:
+        ax.set_xlabel("Frames", fontsize=6 if small else None, labelpad=1 if small else None)
 
 
 def draw_curves(
@@ -125,22 +137,21 @@ def draw_curves(
         scale: Random and human score.
         small: Whether many panels share the page.
         published: A published score.
-        counted: Whether a small panel says its number of seeds too.
+        counted: Whether a small panel says its number of seeds.
     """
     for place, one in enumerate(ones):
         _draw_curve(ax, one, small, place / len(ones))
     number = f"n = {span([one.runs for one in ones])}"
     if small:  # Beside a long name there is no room.
-        ax.set_title(title(game), fontsize=6.5, fontweight="bold", pad=2)
-        note = number if counted else ""
-        ax.text(0.04, 0.97, note, transform=ax.transAxes, fontsize=SMALLEST, va="top")
+        ax.set_title(title(game), fontsize=6.5, pad=2)
     else:
         ax.set_title(title(game), loc="left", fontweight="bold")
         ax.set_title(number, loc="right", fontsize=7)
     if ones:
         step = ones[0].frames[0]  # half a bin
         ax.set_xlim(0, ones[0].frames[-1] + step)
-    _levels(ax, dict(zip(("random", "human"), scale, strict=True)) | {PUBLISHED: published}, small)
+    levels = dict(zip(("random", "human"), scale, strict=True)) | {PUBLISHED: published}
+    _levels(ax, levels, small, [number] if small and counted else [])
     ax.xaxis.set_major_locator(MaxNLocator(2 if small else 4, steps=STEPS))
     ax.yaxis.set_major_locator(MaxNLocator(3 if small else 5, steps=STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
@@ -168,10 +179,18 @@ def _draw_curve(ax: Axes, one: Curve, small: bool, shift: float) -> None:
             markersize=1.8 if small else 3)  # fmt: skip
 
 
-def _levels(ax: Axes, levels: Mapping[str, float | None], small: bool) -> None:
+def _levels(
+    ax: Axes, levels: Mapping[str, float | None], small: bool, notes: Sequence[str]
+) -> None:
     """Draws levels that fall into a panel; of others, random play excepted, says how far they are.
 
     In small panels the names of the lines are left to the legend.
+
+    Args:
+        ax: Where.
+        levels: Name -> points.
+        small: Whether many panels share the page.
+        notes: Further words for the corner.
     """
     low, high = ax.get_ylim()
     room = 0.15 * (high - low)
@@ -179,7 +198,8 @@ def _levels(ax: Axes, levels: Mapping[str, float | None], small: bool) -> None:
     shown = {n: v for n, v in known.items() if low - room <= v <= high + room}
     for name, level in shown.items():
         ax.axhline(level, color=ink, alpha=0.7, lw=0.7, ls=LEVELS[name])
-    far = [f"{name} {about(level)} {'↑' if level > high else '↓'}"
+    far = [*notes]
+    far += [f"{name} {about(level)} {'↑' if level > high else '↓'}"
            for name, level in known.items() if name not in {*shown, "random"}]  # fmt: skip
     low, high = ax.get_ylim()  # Wider now, and kept: names go where there is room.
     size = SMALLEST if small else 6
@@ -192,6 +212,8 @@ def _levels(ax: Axes, levels: Mapping[str, float | None], small: bool) -> None:
             xytext=(0, -(size + 0.5) * place), textcoords="offset points",
         )  # fmt: skip
     for name, level in {} if small else shown.items():
+        if name == PUBLISHED:  # The legend says whose.
+            continue
         above = level < high - 0.12 * (high - low)
         ax.annotate(
             name, (1, level), xycoords=("axes fraction", "data"), fontsize=size, alpha=0.8,
@@ -203,7 +225,7 @@ def _levels(ax: Axes, levels: Mapping[str, float | None], small: bool) -> None:
 def intervals(table: pd.DataFrame, caption: str) -> Figure:
     """Draws the four aggregates side by side, a row for each agent."""
     agents = list(dict.fromkeys(table["agent"]))
-    size = (PAGE, 0.30 * len(agents) + 1.15)
+    size = (PAGE, 0.30 * len(agents) + 0.85)
     figure, grid = plt.subplots(1, 4, figsize=size, sharey=True, layout="constrained")
     for ax, metric in zip(grid, aggregates.METRICS, strict=True):
         draw_interval(ax, table, metric)
@@ -250,7 +272,7 @@ def profiles(table: pd.DataFrame, found: pd.DataFrame, caption: str) -> Figure:
         caption: What stands below.
     """
     agents = list(dict.fromkeys(found["agent"]))
-    size = (COLUMN, 2.6 + 0.16 * len(agents))
+    size = (COLUMN, 2.1 + 0.16 * len(agents))
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     draw_profile(ax, table)
     rows = found.drop_duplicates("agent").set_index("agent")
@@ -283,11 +305,14 @@ def _columns(panels: int) -> int:
     return 6
 
 
-def _curve_legend(figure: Figure, ones: Sequence[Curve], small: bool, published: str) -> None:
+def _curve_legend(
+    figure: Figure, ones: Sequence[Curve], small: bool, published: str, room: Axes | None
+) -> None:
     runs: dict[str, list[int]] = {}
     for one in ones:
         runs.setdefault(one.agent, []).append(one.runs)
     told = {agent: f"{agent} ({seeds(span(counts))})" for agent, counts in runs.items()}
     lines = {"random": "random", "human": "human"} if small else {}
     lines |= {PUBLISHED: published} if published else {}
-    legend(figure, told, 2 if figure.get_figwidth() < PAGE else 4, lines)
+    columns = 2 if figure.get_figwidth() < PAGE else 4
+    legend(figure, told, columns, lines, room)

@@ -39,7 +39,9 @@ MAP = "PuOr"  # Diverging, told apart by the colour-blind; the numbers stand in 
 
 def efficiency(found: Sequence[Efficiency], caption: str) -> Figure:
     """Draws the IQM against frames; the legend has seeds and the area below each curve."""
-    figure, ax = plt.subplots(figsize=(COLUMN, 2.4 + 0.3 * len(found)), layout="constrained")
+    figure, ax = plt.subplots(
+        figsize=(COLUMN, 2.1 + 0.25 * -(-len(found) // 2)), layout="constrained"
+    )
     for place, one in enumerate(found):
         look = palette.look(one.agent)
         ax.fill_between(one.frames, one.low, one.high, color=look.color, alpha=0.2, linewidth=0)
@@ -54,13 +56,13 @@ def efficiency(found: Sequence[Efficiency], caption: str) -> Figure:
         ax.annotate("human", (0, 1), xycoords=("axes fraction", "data"), fontsize=6, alpha=0.8,
                     xytext=(2, 1), textcoords="offset points", va="bottom")  # fmt: skip
     ax.set_xlim(0, found[0].frames[-1] + found[0].frames[0])
-    ax.set(xlabel="Frames", ylabel="IQM, human-normalised")
+    ax.set(xlabel="Frames", ylabel="Human-normalised IQM")
     ax.xaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     _finish(ax, "y")
     told = {one.agent: f"{one.agent} ({seeds(span(one.seeds))})\narea {one.area:.3f}"
             f"{bracket(*one.ends, digits=3)}" for one in found}  # fmt: skip
-    legend(figure, told, 2)
+    legend(figure, told, 2, size=6.5)
     put_caption(figure, caption)
     return figure
 
@@ -78,7 +80,7 @@ def improvement(
     """
     count = len(names)
     width = COLUMN if count <= 5 else PAGE
-    figure, ax = plt.subplots(figsize=(width, 1.15 + 0.33 * count), layout="constrained")
+    figure, ax = plt.subplots(figsize=(width, 0.85 + 0.33 * count), layout="constrained")
     ax.imshow(chances, cmap=MAP, vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(count, count):
         if np.isfinite(chances[i, j]):
@@ -124,7 +126,7 @@ def differences(bars: Bars, told: Mapping[str, str], caption: str) -> Figure:
         caption: What stands below.
     """
     count = len(bars.games)
-    height = min(HIGHEST, max(0.125 * count, 0.5) + 1.3)
+    height = min(HIGHEST, max(0.125 * count, 0.5) + 0.9)
     figure, ax = plt.subplots(figsize=(COLUMN, height), layout="constrained")
     places = np.arange(count)
     handles = []
@@ -183,7 +185,7 @@ class Rung:
 
 def ladder(rungs: Sequence[Rung], metric: str, caption: str) -> Figure:
     """Draws each rung's level, and beside it what each rung adds."""
-    size = (PAGE, 0.32 * len(rungs) + 1.1)
+    size = (PAGE, 0.32 * len(rungs) + 0.85)
     figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
     for place, rung in enumerate(rungs):
         look = palette.look(rung.agent)

@@ -29,14 +29,18 @@ def _curves(of: Material) -> Drawn:
     found = {game: ones for game in of.games if (ones := _of_game(of, table, game))}
     if not found:
         raise ValueError(f"no run of {', '.join(of.names)} has an episode")
-    said = [f"{of.suite.name}.", evidence.words_of_curves(of.suite, table), *_lines(of, found)]
+    said = [
+        f"Suite {of.suite.name}.",
+        evidence.words_of_curves(of.suite, table),
+        *_lines(of, found),
+    ]
     if absent := [figures.title(game) for game in of.games if game not in found]:
         said.append(f"No run, no panel: {listed(absent, 6)}.")
     for name, one in of.imports.items():
         said.append(f"{name} is imported ({one.facts.kind}).")
     several = {one.agent for ones in found.values() for one in ones if one.runs > 1}
     said += _alone([name for name in of.names if name not in several])
-    caption = " ".join([*said, *_unlike(of)])
+    caption = " ".join([*said, *of.remarks(curves_only=True)])
     figure = figures.curves(found, of.scales, of.below(caption), of.beside())
     return Drawn(figure, caption, list(found), {})
 
@@ -56,13 +60,7 @@ def _lines(of: Material, found: dict[str, list[Curve]]) -> list[str]:
     lacking = [figures.title(game) for game in found if game not in held.games]
     gone = f" It has no {listed(lacking, 6)}." if lacking else ""
     window = held.window or "window not stated"
-    return [f"Dash-dotted: {held.name} as published ({told}, {window}).{gone}"]
-
-
-def _unlike(of: Material) -> list[str]:
-    """Returns the remarks that matter to curves, which have no score window."""
-    scores = tuple(f"{name}: seeds" for name in of.names)
-    return [said for said in of.remarks() if not said.startswith(scores)]
+    return [f"Dash-dotted: {held.name}, {told}, {window}.{gone}"]
 
 
 def _alone(names: list[str]) -> list[str]:
@@ -112,7 +110,7 @@ def _score_words(of: Material, resamples: int, table: pd.DataFrame) -> str:
     told = [f"{one[0].upper()}{one[1:]}." if len(who) == every else f"{', '.join(who)}: {one}."
             for one, who in notes.items()]  # fmt: skip
     how = f"Intervals: 95% stratified bootstrap over seeds, {resamples:,} resamples."
-    return " ".join([f"{of.suite.name}.", of.windows(), how, *told, *of.remarks()])
+    return " ".join([f"Suite {of.suite.name}.", of.windows(), how, *told, *of.remarks()])
 
 
 def _profiles(of: Material) -> Drawn:
@@ -133,7 +131,7 @@ def _efficiency(of: Material) -> Drawn:
     over = f"frames {low:,} to {high:,}" if high else "no bin that all have"
     left = [g for g in of.scaled if g not in games and g in set(table["game"])]
     said = [
-        f"{of.suite.name}, {figures.counted(len(games), 'game')}.",
+        f"Suite {of.suite.name}, {figures.counted(len(games), 'game')}.",
         f"IQM of the human-normalised returns of all runs, in {count} bins of "
         f"{of.suite.frames / count:,.0f} frames; a bin without an episode repeats the one before.",
         f"Area: mean over {over}.",
@@ -141,7 +139,7 @@ def _efficiency(of: Material) -> Drawn:
         "resamples.",
     ]  # fmt: skip
     said += [*_left(left), *_alone([one.agent for one in found if max(one.seeds) < 2])]
-    caption = " ".join([*said, *_unlike(of)])
+    caption = " ".join([*said, *of.remarks(curves_only=True)])
     numbers = {"area": {one.agent: {"estimate": one.area, "low": one.ends[0], "high": one.ends[1],
                                     "frames": list(one.within)} for one in found}}  # fmt: skip
     return Drawn(charts.efficiency(found, of.below(caption)), caption, games, numbers)
@@ -161,9 +159,9 @@ def _improvement(of: Material) -> Drawn:
         chances[i, j] = improvement.probability(*pair)
         ends[:, i, j] = improvement.interval(*pair, rng, of.wish.resamples)
         chances[j, i], ends[:, j, i] = 1 - chances[i, j], 1 - ends[::-1, i, j]
-    counts = {name: seeds(span((~np.isnan(found[name])).sum(0).tolist())) for name in names}
+    counts = {name: seeds(figures.span((~np.isnan(found[name])).sum(0).tolist())) for name in names}
     said = [
-        f"{of.suite.name}, {figures.counted(len(games), 'game')}; "
+        f"Suite {of.suite.name}, {figures.counted(len(games), 'game')}; "
         + ", ".join(f"{name} {count}" for name, count in counts.items()) + ".",
         "Probability that a run of X is better than one of Y in a game, mean over games.",
         of.windows(),

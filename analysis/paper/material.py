@@ -19,6 +19,8 @@ from suites import windows
 from suites.records import nearest
 from suites.suite import Suite
 
+FIELDS = ("frames", "episodes", "sticky", "actions")  # of a protocol, that figures remark on
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -108,7 +110,7 @@ class Material:
         pairs = [self.scales[game] for game in self.published.games]
         values = zip(self.published.games, self.published.means.tolist(), pairs, strict=True)
         points = {g: low + mean * (high - low) for g, mean, (low, high) in values}
-        return Published(f"published: {self.published.name}", points)
+        return Published(self.published.name, points)
 
     def below(self, caption: str) -> str:
         """Returns what stands below a figure: nothing if it was asked for bare."""
@@ -123,23 +125,32 @@ class Material:
         told = ", ".join(f"{each.name} {each.window}" for each in self.found)
         return f"The score windows differ: {told}."
 
-    def remarks(self) -> list[str]:
-        """Says what is missing, and what is not alike, a sentence each."""
-        said = [
+    def remarks(self, curves_only: bool = False) -> list[str]:
+        """Says what is missing, and what is not alike, a sentence each.
+
+        Args:
+            curves_only: Whether nothing is shown of scores, nor of their windows.
+        """
+        said = [] if curves_only else [
             f"{each.name}: seeds with a score in {listed(gaps, 5)}."
             for each in self.found if (gaps := each.gaps())
         ]  # fmt: skip
-        for field in ("sticky", "actions", "episodes"):
-            stated = {each.name: getattr(each.protocol, field) for each in self.found}
-            if self.published is not None:
-                stated[self.published.name] = getattr(self.published.protocol, field)
-            known = {name: value for name, value in stated.items() if value is not None}
-            if len(set(known.values())) > 1:
-                told = ", ".join(f"{name} {value}" for name, value in known.items())
-                said.append(f"Unlike protocols, {field}: {told}.")
+        fields = FIELDS if curves_only or self.published is None else (*FIELDS, "window")
+        if unlike := [each for field in fields if (each := self._unlike(field))]:
+            said.append(f"Unlike protocols: {'; '.join(unlike)}.")
         if self.wish.human != baselines.STANDARD:
             said.append(f"Random and human scores: table {self.wish.human}.")
         return said
+
+    def _unlike(self, field: str) -> str:
+        """Says how a field of the protocols differs; nothing where it does not, as stated."""
+        said = {each.name: value for each in self.found if (value := _stated(each, field))}
+        theirs = None if self.published is None else _stated(self.published, field)
+        if len({*said.values(), *([theirs] if theirs else [])}) < 2:
+            return ""
+        alike = len(set(said.values())) == 1
+        ours = [next(iter(said.values()))] if alike else [f"{n} {v}" for n, v in said.items()]
+        return f"{field} " + ", ".join([*ours, *([f"published {theirs}"] if theirs else [])])
 
 
 def load(suite: Suite, wish: Wish, results: Path, runs: Path) -> Material:
@@ -190,7 +201,15 @@ def _published(suite: Suite, asked: str, scales: Scales) -> Side:
     side = comparison.of_published(suite, name, place or suite.name, scales)
     side = side.on([game for game in side.games if game in suite.games])
     title = tables.method(place or suite.name, name).title
-    return replace(side, name=title)
+    return replace(side, name=f"published {title}")
+
+
+def _stated(each: Contender | Side, field: str) -> str | None:
+    """Returns what a contender or a table states of a field; None where it does not."""
+    value = getattr(each, field) if hasattr(each, field) else getattr(each.protocol, field)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _imported(suite: Suite, cells: Sequence[Cell], found: store.Import) -> pd.DataFrame:

@@ -44,7 +44,8 @@ def differences(of: Material) -> Drawn:
     told = {side.name: f"{side.name} ({_seeds(side)})" for side in (ours, theirs)}
     kept = [note for note in notes if not of.wish.games]  # Games that nobody asked for.
     caption = " ".join([
-        f"{of.suite.name}, {figures.counted(len(games), 'game')}: {ours.name} less {theirs.name}, "
+        f"Suite {of.suite.name}, "
+        f"{figures.counted(len(games), 'game')}: {ours.name} less {theirs.name}, "
         f"human-normalised; the scale is linear up to {charts.LINEAR:g}, then logarithmic.",
         of.windows(), f"Lines: {CORRECTED[11:]}",
         *(f"{each[0].upper()}{each[1:]}." for each in [*kept, *said]), *of.remarks(),
@@ -78,12 +79,12 @@ def ladder(of: Material) -> Drawn:
     steps = [spread.difference(b, a) for a, b in itertools.pairwise(found)]
     added = [None, *map(_first, steps)]
     rungs = [
-        Rung(side.name, _seeds(side), _first(one), more)
+        Rung(side.name, span(side.seeds.tolist()).replace("-", "–"), _first(one), more)
         for side, one, more in zip(given, found, added, strict=True)
     ]
     where = figures.title(games[0]) if len(games) == 1 else f"{len(games)} games"
     caption = " ".join([
-        f"{of.suite.name}, {where}: IQM of human-normalised scores of all runs.",
+        f"Suite {of.suite.name}, {where}: IQM of human-normalised scores of all runs.",
         of.windows(), CORRECTED, "Hollow: one seed, no interval." * any(
             np.isnan(one.level[1]) for one in rungs), *of.remarks(),
     ])  # fmt: skip

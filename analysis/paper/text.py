@@ -11,7 +11,7 @@ def bracket(low: float, high: float, digits: int) -> str:
 
 
 def signed(value: float) -> str:
-    """Writes a difference with three digits that mean something: +0.12, −1.3, +21."""
-    digits = 2 if abs(value) < 1 else 1 if abs(value) < 10 else 0
+    """Writes a difference with three digits that mean something: +0.12, −1.34, +21.3."""
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
     text = f"{value:+,.{digits}f}".replace("-", "−")
     return text.replace("−", "+") if text.strip("+−0.") == "" else text
