@@ -130,8 +130,8 @@ def legend(
     told: Mapping[str, str],
     columns: int,
     levels: Mapping[str, str] = MappingProxyType({}),
-    room: Axes | None = None,
     size: float = 7.5,
+    room: tuple[Axes, float] | None = None,
 ) -> None:
     """Puts a legend above a figure.
 
@@ -140,8 +140,8 @@ def legend(
         told: Agent -> what to say of it.
         columns: The most; fewer where the words are long.
         levels: Keys of LEVELS -> what to say of these lines.
-        room: An empty panel, from which the legend goes to the right, instead.
         size: Of its text, points.
+        room: An empty panel from which it goes to the right instead, and for how many inches.
     """
     looks = {agent: palette.look(agent) for agent in told}
     handles = [
@@ -155,18 +155,18 @@ def legend(
         return
     words = [line for each in handles for line in str(each.get_label()).split("\n")]
     size = size if room is None else 6.5
-    wide = figure.get_figwidth() * 72 * (1 if room is None else 0.6)
+    wide = 72 * (figure.get_figwidth() if room is None else room[1])
     each = max(map(len, words)) * 0.55 * size + 4 * size  # Points, with its handle.
     style = {"ncols": max(1, min(columns, int(wide / each))), "fontsize": size,
              "handlelength": 2.6, "columnspacing": 1.2}  # fmt: skip
     if room is None:
         figure.legend(handles=handles, loc="outside upper center", **style)
         return
-    room.set_visible(True)
-    room.set_axis_off()
-    room.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.1, 1), **style).set_in_layout(
-        False
-    )
+    ax = room[0]
+    ax.set_visible(True)
+    ax.set_axis_off()
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.1, 1), **style)
+    ax.get_legend().set_in_layout(False)
 
 
 def seeds(count: str) -> str:

@@ -99,7 +99,9 @@ def curves(
         ax.tick_params(labelbottom=place + columns >= len(found) or not small)
     _name_axes(figure, panels, columns, len(found), small)
     # What is left of the last row has room for the legend of many panels.
-    room = panels[len(found)] if small and len(panels) - len(found) > 1 else None
+    blank = len(panels) - len(found)
+    inches = blank * width / columns - 0.2
+    room = (panels[len(found)], inches) if small and blank > 1 else None
     _curve_legend(figure, every, small, published.name if published.scores else "", room)
     put_caption(figure, caption)
     return figure
@@ -113,9 +115,8 @@ def _name_axes(
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.03, wspace=0)
     for ax in () if small else panels[::columns]:
         ax.set_ylabel("Return (points)")
-    for ax in panels[
-        (count - 1) // columns * columns if small else max(0, count - columns) : count
-    ]:
+    first = (count - 1) // columns * columns if small else max(0, count - columns)
+    for ax in panels[first:count]:
         ax.set_xlabel("Frames", fontsize=6 if small else None, labelpad=1 if small else None)
 
 
@@ -306,7 +307,11 @@ def _columns(panels: int) -> int:
 
 
 def _curve_legend(
-    figure: Figure, ones: Sequence[Curve], small: bool, published: str, room: Axes | None
+    figure: Figure,
+    ones: Sequence[Curve],
+    small: bool,
+    published: str,
+    room: tuple[Axes, float] | None,
 ) -> None:
     runs: dict[str, list[int]] = {}
     for one in ones:
@@ -315,4 +320,4 @@ def _curve_legend(
     lines = {"random": "random", "human": "human"} if small else {}
     lines |= {PUBLISHED: published} if published else {}
     columns = 2 if figure.get_figwidth() < PAGE else 4
-    legend(figure, told, columns, lines, room)
+    legend(figure, told, columns, lines, room=room)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from analysis import canvas, files, palette
-from analysis.paper import kinds, material, origin, typeset
+from analysis.paper import kinds, material, origin, tabular, typeset
 from analysis.paper.drawn import Kind
 from analysis.paper.material import Wish
 from suites.records import nearest
@@ -40,6 +40,39 @@ def figure(
     tex = place.with_name(f"{place.name}.tex")
     files.write(tex, typeset.figure(place.name, drawn.caption, wide))
     return [pdf, png, origin.write(told, place), tex]
+
+
+def table(
+    kind: str, suite: Suite, wish: Wish, results: Path, runs: Path, stem: Path | None
+) -> list[Path]:
+    """Writes a table.
+
+    Args:
+        kind: One of `tabular.KINDS`.
+        suite: Where the contenders have scores.
+        wish: Who, which games, which window.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        stem: Of the files; None for results/SUITE/paper/KIND.
+
+    Returns:
+        The LaTeX, Markdown, CSV and JSON files.
+
+    Raises:
+        ValueError: There is no such kind, a name is nobody's, or there is no score.
+    """
+    if kind not in tabular.KINDS:
+        known = ", ".join(tabular.KINDS)
+        raise ValueError(f"saw kind {kind!r}; allowed are {known}{nearest(kind, tabular.KINDS)}")
+    of = material.load(suite, wish, results, runs)
+    place = stem or results / suite.name / "paper" / kind
+    made = tabular.KINDS[kind](of)
+    told = origin.record(kind, of, made.games, made.typeset.caption.format(within="underlined"), {})
+    paths = [place.with_name(f"{place.name}.{form}") for form in ("tex", "md", "csv")]
+    files.write(paths[0], typeset.latex(made.typeset, place.name))
+    files.write(paths[1], typeset.markdown(made.typeset))
+    files.write_table(paths[2], made.frame)
+    return [*paths, origin.write(told, place)]
 
 
 def _refuse(name: str, wish: Wish) -> None:
