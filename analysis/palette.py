@@ -33,6 +33,7 @@ OTHERS = ("#56B4E9", "#AA4499", "#999933", "#44AA99", "#CC6677", "#8C6D31", "#7B
 RUNGS = {"ppo": (0.50, ":", "s"), "aux": (0.28, "--", "^"), "seed": (-0.45, "-.", "D")}
 SHADES = (0.55, 0.35, -0.25, -0.45)
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
+SPARE = ((0, (8, 2)), (0, (3, 1, 1, 1, 3, 4)))  # For `distinct`, when all of these are taken.
 MARKERS = ("s", "^", "D", "v", "P", "X")
 NEAR = 60  # Colours nearer than this, in 8-bit RGB, are taken for one.
 
@@ -76,7 +77,9 @@ def distinct(labels: Sequence[str]) -> dict[str, Look]:
         own, taken = _own(label), list(found.values())
         hues = chain([own.color], HUES.values(), OTHERS)
         free = (hue for hue in hues if not any(_near(hue, each.color) for each in taken))
-        dashes = [each for each in (own.dash, "-", *DASHES) if each not in {t.dash for t in taken}]
+        dashes = [
+            each for each in (own.dash, "-", *DASHES, *SPARE) if each not in {t.dash for t in taken}
+        ]
         marks = [
             each for each in (own.marker, "o", *MARKERS) if each not in {t.marker for t in taken}
         ]
