@@ -155,7 +155,7 @@ def test_published_scores_are_drawn_or_named_where_they_lie_beyond_the_panel(swe
     beside = [text.get_text() for text in panels["seaquest"].texts]
     assert "published 960 ↑" in beside  # 962 points; the runs have 12.
     assert "published DreamerV3" in texts(found.figure)
-    assert "Dash-dotted: published DreamerV3, 5 seeds, last_of_40_bins." in found.caption
+    assert "Dash-dotted: published DreamerV3, 4–5 seeds, last_of_40_bins." in found.caption
 
 
 def test_one_seed_has_no_band_and_the_caption_says_so(tmp_path):
