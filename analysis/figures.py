@@ -88,7 +88,8 @@ def curves(
         rows, columns, figsize=(width, height), squeeze=False, layout="constrained", sharex=small
     )
     panels = list(grid.flat)
-    every = [one for ones in found.values() for one in ones]
+    fullest = sorted(found.values(), key=len, reverse=True)  # All agents, in their order, first.
+    every = [one for ones in fullest for one in ones]
     most = {one.agent: max(other.runs for other in every if other.agent == one.agent)
             for one in every}  # fmt: skip
     for ax, (game, ones) in zip(panels, found.items(), strict=False):
@@ -285,14 +286,16 @@ def profiles(table: pd.DataFrame, found: pd.DataFrame, caption: str) -> Figure:
 
 def draw_profile(ax: Axes, table: pd.DataFrame) -> None:
     """Draws the fraction of runs above each human-normalised score."""
-    for agent, rows in table.groupby("agent"):
+    groups = table.groupby("agent")
+    for place, (agent, rows) in enumerate(groups):
         look = palette.look(str(agent))
         ax.fill_between(
             rows["tau"].astype(float), rows["low"].astype(float), rows["high"].astype(float),
             step="post", color=look.color, alpha=0.2, linewidth=0,
         )  # fmt: skip
         ax.step(rows["tau"], rows["fraction"], where="post", color=look.color, ls=look.dash,
-                label=str(agent))  # fmt: skip
+                label=str(agent), marker=look.marker, markersize=3,
+                markevery=(5 + 30 * place // len(groups), 30))  # fmt: skip
     ax.set(ylim=(-0.02, 1.02), xlabel="Human-normalised score τ", ylabel="Fraction of runs > τ")
     ax.margins(x=0)
     ax.grid(alpha=0.25, color=plt.rcParams["text.color"])

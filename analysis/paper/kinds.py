@@ -168,6 +168,8 @@ def _improvement(of: Material) -> Drawn:
         f"Below it the 95% stratified bootstrap interval, {of.wish.resamples:,} resamples; bold "
         "where that leaves out 0.5.",
     ]  # fmt: skip
+    if alone := [name for name in names if (~np.isnan(found[name])).sum(0).max() < 2]:
+        said.append(f"One seed, so that intervals are too narrow: {', '.join(alone)}.")
     caption = " ".join([*said, *_left(left), *of.remarks()])
     every = {f"{a} over {b}": chances[i, j] for i, a in enumerate(names)
              for j, b in enumerate(names) if i != j}  # fmt: skip

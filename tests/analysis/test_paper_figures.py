@@ -170,6 +170,21 @@ def test_one_seed_has_no_band_and_the_caption_says_so(tmp_path):
     plt.close(ladder.figure)
 
 
+def test_the_legend_keeps_the_order_that_was_asked_for_where_the_first_game_lacks_an_agent(sweep):
+    found = drawn(sweep, "curves", wish("theirs", "dreamer_ppo", "ppo", games=("breakout", "pong")))
+    told = [text.get_text() for text in found.figure.legends[0].get_texts()]
+    assert told == ["theirs (2 seeds)", "dreamer_ppo (3 seeds)", "ppo (2–3 seeds)"]
+    plt.close(found.figure)
+
+
+def test_a_probability_with_one_seed_is_said_to_be_too_sure(sweep, tmp_path):
+    alone = sweeps.begin(tmp_path, seeds=[0])
+    said = drawn(alone, "improvement", wish("ppo", "dreamer_ppo")).caption
+    assert "One seed, so that intervals are too narrow: ppo, dreamer_ppo." in said
+    assert "too narrow" not in drawn(sweep, "improvement", wish("ppo", "theirs")).caption
+    plt.close("all")
+
+
 def test_the_area_below_a_curve_is_printed_with_its_interval(sweep):
     found = drawn(sweep, "efficiency", wish("ppo", "dreamer_ppo"))
     area = found.numbers["area"]["ppo"]
