@@ -45,8 +45,12 @@ def rows(ours: Side, theirs: Side, filled: Side, scales: Scales) -> list[Row]:
     """
     errors, freedom = welch(ours, filled)
     difference = ours.means - theirs.means
+    freedom = np.where(
+        np.isfinite(theirs.deviations), freedom, ours.seeds - 1
+    )  # One spread, twice.
     with np.errstate(divide="ignore", invalid="ignore"):
-        standardised = np.where(errors > 0, difference / errors, np.nan)
+        standardised = difference / errors  # Infinite where no run differs from its peers,
+    standardised[(errors == 0) & (difference == 0)] = 0.0  # and 0 where none does from any.
     chances = holm(_two_sided(standardised, freedom))
     half = quantile(bootstrap.LEVEL, ours.seeds - 1) * ours.deviations / np.sqrt(ours.seeds)
     found = []

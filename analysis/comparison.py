@@ -63,7 +63,13 @@ class Comparison:
     unlike: list[Unlike]  # Allowed ones.
     unknown: list[str]  # Fields that one side does not state.
     human: str
+    every: list[str]  # Games of the suite that can be normalised.
     notes: list[str]
+
+    @property
+    def complete(self) -> bool:
+        """Tells whether both sides have a score in every game."""
+        return len(self.ours.games) == len(self.every)
 
     @property
     def code(self) -> int:
@@ -109,7 +115,7 @@ def main(suite: Suite, wish: Wish, results: Path, runs: Path) -> Comparison:
     """
     if why := summaries.unscaled(suite):
         raise ValueError(why)
-    if wish.margin <= 0:
+    if not 0 < wish.margin < math.inf:
         raise ValueError(f"--margin: saw {wish.margin:g}; allowed are numbers above 0")
     scales = baselines.scales(suite.games, wish.human)
     ours, theirs = both(suite, wish, results, runs, scales)
@@ -134,6 +140,7 @@ def main(suite: Suite, wish: Wish, results: Path, runs: Path) -> Comparison:
         unlike=unlike,
         unknown=unknown,
         human=wish.human,
+        every=evidence.normalisable(suite),
         notes=[*notes, *said, *ours.notes, *theirs.notes],
     )
 
@@ -141,6 +148,8 @@ def main(suite: Suite, wish: Wish, results: Path, runs: Path) -> Comparison:
 def both(suite: Suite, wish: Wish, results: Path, runs: Path, scales: Scales) -> tuple[Side, Side]:
     """Returns our side and theirs, in one window where that can be had."""
     if wish.against is not None:
+        if wish.against.resolve() == results.resolve():
+            raise ValueError(f"--against: {wish.against} is where ours are: nothing to compare")
         agent = _agent(suite, wish.agent, None, results, runs)
         places = [(results, runs), (wish.against, wish.against.parent / "runs")]
         found = [contenders.load(suite, [agent], *each, wish.window)[0] for each in places]
@@ -150,6 +159,8 @@ def both(suite: Suite, wish: Wish, results: Path, runs: Path, scales: Scales) ->
     name, _, place = wish.published.partition("@")
     agent = _agent(suite, wish.agent, name, results, runs)
     if not place and name in store.names(results, suite.name):
+        if name == agent:
+            raise ValueError(f"--published: {name} is what stands for ours: nothing to compare")
         (found,) = contenders.load(suite, [name], results, runs, wish.window)
         theirs = sides.of_contender(found, scales)
     else:
@@ -209,13 +220,13 @@ def common(suite: Suite, ours: Side, theirs: Side) -> tuple[list[str], list[str]
             f"{ours.name} and {theirs.name} have no game in common with a score: ours "
             f"{', '.join(ours.games) or 'none'}; theirs {', '.join(theirs.games) or 'none'}"
         )
-    lacking = {
-        ours.name: [game for game in theirs.games if game not in ours.games],
-        theirs.name: [game for game in ours.games if game not in theirs.games],
-    }
+    lacking = [
+        (f"{who} ({side.name})", [game for game in scaled if game not in side.games])
+        for who, side in (("ours", ours), ("theirs", theirs))
+    ]
     return games, [
-        f"{name} has no score in {', '.join(gone)}: left out of everything"
-        for name, gone in lacking.items() if gone
+        f"{name}: no score in {', '.join(gone)}: left out of everything"
+        for name, gone in lacking if gone
     ]  # fmt: skip
 
 
@@ -223,7 +234,10 @@ def keep(found: Comparison, results: Path) -> Path:
     """Writes a comparison where the report of its suite finds it, and returns the file's path."""
     name = f"{found.ours.name}~{found.theirs.name}.json"
     path = results / found.suite / "verdicts" / name.replace("/", "_")
-    files.write(path, json.dumps(found.record(), indent=2) + "\n")
+    try:
+        files.write(path, json.dumps(found.record(), indent=2) + "\n")
+    except OSError as error:
+        raise ValueError(f"the verdict cannot be kept: {error}") from error
     return path
 
 
@@ -254,6 +268,9 @@ def plan(found: Comparison, margins: Sequence[float]) -> Grid:
         alike = replace(alike, ours=one / decided.seeds, freedom=float(len(found.ours.games)))
     rows = [["margin", "now", "seeds for 80%", "seeds for 90%"]]
     for margin in margins:
+        if math.isnan(alike.error):
+            rows.append([f"{margin:g}", *["not known"] * 3])
+            continue
         now = decision.chance(alike, margin, alike.seeds)
         wanted = [decision.enough(alike, margin, power) for power in (0.8, 0.9)]
         seeds = ["none would do" if n is None else str(n) for n in wanted]

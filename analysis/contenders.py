@@ -73,6 +73,11 @@ def known(suite: Suite, results: Path, runs: Path) -> list[str]:
 
 def _load(suite: Suite, name: str, results: Path, runs: Path, window: str | None) -> Contender:
     if name in store.names(results, suite.name):
+        if name in cells.found_agents(suite, results, runs):
+            raise ValueError(
+                f"{name!r} is an agent of ours in {suite.name} and the name of an import: import "
+                "that under another name"
+            )
         return of_import(store.read(store.folder(results, suite.name, name)), window)
     every = cells.expected(suite, [name])
     finished = [cell for cell in every if cell.receipt(results).is_file()]

@@ -83,7 +83,7 @@ def decide(difference: Difference, margin: float) -> Verdict:
     """
     inner, outer = difference.interval(WITHIN), difference.interval(BEYOND)
     if math.isnan(outer[0]):
-        return Verdict("inconclusive", "there is no interval with one seed", None)
+        return _alone(difference)
     if -margin < inner[0] and inner[1] < margin:
         return Verdict(
             "reproduced", f"the 90% interval {_ends(inner)} is within {_within(margin)}", 0
@@ -93,6 +93,12 @@ def decide(difference: Difference, margin: float) -> Verdict:
     if outer[0] > margin:
         return Verdict("better", f"the 95% interval {_ends(outer)} is above {margin:g}", 0)
     return Verdict("inconclusive", _open(difference, outer, margin), needed(difference, margin))
+
+
+def _alone(difference: Difference) -> Verdict:
+    if math.isnan(difference.ours):
+        return Verdict("inconclusive", "there is no interval with one seed of ours", 1)
+    return Verdict("inconclusive", "there is no interval with one seed of theirs", None)
 
 
 def needed(difference: Difference, margin: float) -> int | None:

@@ -10,6 +10,7 @@ Form = Literal["table", "csv", "md", "latex"]
 FORMS: tuple[str, ...] = get_args(Form)
 NONE = "-"  # Not stated, or nothing to say.
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {"<": r"\textless{}", ">": r"\textgreater{}"}
 SPECIAL |= {sign: rf"\{sign}" for sign in "&%$#_{}"}
 
 Grid = list[list[str]]  # The first row is the head; an empty cell is "not stated".

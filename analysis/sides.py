@@ -131,14 +131,20 @@ def completed(theirs: Side, ours: Side) -> tuple[Side, list[str]]:
 
 
 def spreads(ours: Side, theirs: Side, rng: np.random.Generator) -> tuple[Spread, Spread]:
-    """Returns both sides' spreads of METRICS, by one definition.
-
-    Where a side has no runs, both IQMs are those of games' means: an IQM of all runs cannot be had
-    from a table, and the two differ (DreamerV3 on Atari 100k: 0.46 of runs, 0.54 of means).
-    """
-    if ours.runs is not None and theirs.runs is not None:
+    """Returns both sides' spreads of METRICS, by one definition."""
+    if not by_means(ours, theirs):
         return spread.of_runs(of_runs, ours.runs, rng), spread.of_runs(of_runs, theirs.runs, rng)
     return _of_either(ours, rng), _of_either(theirs, rng)
+
+
+def by_means(ours: Side, theirs: Side) -> bool:
+    """Tells whether both IQMs are those of games' means, and not of all runs.
+
+    They are where a side has no runs: the two differ (DreamerV3 on Atari 100k: 0.46 of runs, 0.54
+    of means). They are too where games have unequal numbers of seeds, because a game with more of
+    them would weigh more, on one side only.
+    """
+    return any(side.runs is None or len(set(side.seeds.tolist())) > 1 for side in (ours, theirs))
 
 
 def _of_either(side: Side, rng: np.random.Generator) -> Spread:

@@ -2,7 +2,7 @@
 
 import math
 
-from analysis import protocols
+from analysis import protocols, sides
 from analysis.aggregates import METRICS as NAMES
 from analysis.by_game import Row
 from analysis.comparison import Comparison
@@ -38,9 +38,11 @@ def head(found: Comparison) -> str:
         needs = "; no number of our seeds would tell"
     else:
         needs = f"; needs about {more} more seed{'s' * (more > 1)}"
-    iqm = "" if ours.runs is not None and theirs.runs is not None else " of games' means"
+    iqm = " of games' means" if sides.by_means(ours, theirs) else ""
+    part = "" if found.complete else f" on {len(ours.games)} games of {len(found.every)}"
     return (
-        f"{found.suite}: {ours.name} against {theirs.name}: {found.verdict.word.upper()}\n"
+        f"{found.suite}: {ours.name} against {theirs.name}{part}: "
+        f"{found.verdict.word.upper()}\n"
         f"difference of IQMs{iqm}: {found.verdict.reason}{needs}\n"
     )
 

@@ -138,11 +138,13 @@ def compare(args: argparse.Namespace) -> int:
     )  # fmt: skip
     runs = args.folder.parent / "runs"
     found = comparison.main(suites.load(args.ours), wish, args.folder, runs)
+    kept = comparison.keep(found, args.folder)  # First: a code that says 1 must be a verdict.
     print(verdict_text.text(found, args.format), end="")
     if args.plan:
         margins = sorted({0.02, 0.05, 0.1, 0.2, args.margin})
-        print(verdict_text.planned(comparison.plan(found, margins), found), end="")
-    kept = comparison.keep(found, args.folder)
+        # Not among the lines of a table that another program reads.
+        place = sys.stderr if args.format in ("csv", "latex") else sys.stdout
+        print(verdict_text.planned(comparison.plan(found, margins), found), end="", file=place)
     print(f"reverie compare: kept as {kept}", file=sys.stderr)
     return found.code
 

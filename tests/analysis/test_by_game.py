@@ -1,5 +1,7 @@
 """The table of games, and p values that may be read together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -52,6 +54,22 @@ def test_one_seed_has_neither_interval_nor_p_value() -> None:
     row = by_game.rows(ours, theirs, theirs, SCALES)[0]
     assert np.isnan([row.low, row.high, row.p, row.standardised]).all()
     assert np.isfinite([row.ours, row.difference]).all()
+
+
+def test_a_spread_that_was_taken_from_ours_knows_no_more_than_ours_does() -> None:
+    ours, theirs = side("a", runs(0, 4)), side("b", runs(1, 6))
+    unknown = replace(theirs, runs=None, deviations=np.full(2, np.nan))
+    filled = replace(unknown, deviations=ours.deviations)
+    row = by_game.rows(ours, unknown, filled, SCALES)[0]
+    single = 2 * stats.t.sf(abs(row.standardised), 3)
+    assert row.p in (pytest.approx(single), pytest.approx(min(1, 2 * single)))
+
+
+def test_runs_that_never_vary_differ_for_certain_or_not_at_all() -> None:
+    ours, theirs = side("a", np.array([[1.0, 2.0]] * 3)), side("b", np.array([[1.0, 5.0]] * 3))
+    same, other = by_game.rows(ours, theirs, theirs, SCALES)
+    assert (same.standardised, same.p) == (0.0, 1.0)
+    assert (other.standardised, other.p) == (-np.inf, 0.0)
 
 
 def test_holms_p_values_are_those_of_a_pencil() -> None:

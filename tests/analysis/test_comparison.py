@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import suites
-from analysis import comparison, sides, verdict_text
+from analysis import comparison, contenders, sides, verdict_text
 from analysis.imported import main as importing
 from analysis.references import baselines, tables
 from suites import games
+from tests.analysis import sweeps
 
 SUITE = suites.load("atari100k")
 WISH = comparison.Wish(
@@ -123,7 +124,56 @@ def test_a_field_that_is_not_stated_is_told_and_not_refused(results):
 def test_games_that_one_side_lacks_are_left_out_by_name(results):
     found = compare(results, "same", published="drama")
     assert len(found.rows) == 22
-    assert any(note.startswith("drama has no score in ") for note in found.notes)
+    assert any(note.startswith("theirs (drama): no score in ") for note in found.notes)
+    assert "same against drama on 22 games of 26: " in verdict_text.text(found, "table")
+
+
+def test_runs_with_unequal_seeds_are_compared_by_games_means_so_that_no_game_weighs_more(
+    results, tmp_path
+):
+    equal, unequal = compare(results, "worse", published="better"), tmp_path / "results"
+    unequal.mkdir()
+    bring(unequal, "better", shift=0.4)
+    bring(unequal, "gaps", shift=0.4)
+    table = unequal.parent / "gaps.csv"
+    high = ("up_n_down", "krull", "crazy_climber", "road_runner")  # Of the highest scores.
+    kept = [
+        line for line in table.read_text().splitlines()
+        if not (line.split(",")[1] in high and line.split(",")[2] in "34")
+    ]  # fmt: skip
+    table.write_text("\n".join(kept) + "\n")
+    wish = importing.Wish(
+        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=True,
+        max_mib=64,
+    )  # fmt: skip
+    importing.run(str(table), SUITE, "gaps", unequal, wish, 0.0, None, "")
+    found = compare(unequal, "gaps", published="better")
+    assert not sides.by_means(equal.ours, equal.theirs)
+    assert sides.by_means(found.ours, found.theirs)
+    assert abs(found.decided.estimate) < 0.1
+    assert "difference of IQMs of games' means" in verdict_text.text(found, "table")
+
+
+def test_nothing_is_compared_with_itself(results):
+    with pytest.raises(ValueError, match="same is what stands for ours"):
+        compare(results, "same", published="same")
+    with pytest.raises(ValueError, match="is where ours are"):
+        compare(results, "same", published=None, against=results)
+
+
+def test_a_name_of_ours_and_of_an_import_is_refused(tmp_path):
+    little = sweeps.suite(tmp_path / "suites")
+    sweeps.Sweep(tmp_path, little).all("ppo", lambda game, seed: sweeps.level(seed))
+    (tmp_path / "ppo.csv").write_text("agent,game,seed,frame,return\nppo,pong,0,39000,1\n")
+    wish = importing.Wish(
+        format=None, method=None, kind=None, frames_per_step=None, skip_unknown=False, force=False,
+        max_mib=64,
+    )  # fmt: skip
+    importing.run(
+        str(tmp_path / "ppo.csv"), little, "ppo", tmp_path / "results", wish, 0.0, None, ""
+    )
+    with pytest.raises(ValueError, match="'ppo' is an agent of ours in little and the name of an"):
+        contenders.load(little, ["ppo"], tmp_path / "results", tmp_path / "runs", None)
 
 
 def test_two_commits_of_ours_are_compared_by_their_folders(results, tmp_path):
@@ -159,6 +209,8 @@ def test_the_plan_says_how_many_seeds_a_margin_needs(results):
     assert rows[3][1] == "100%"
     alone = comparison.plan(compare(results, "alone"), [0.5])
     assert alone[1][2].isdigit()
+    both = compare(results, "vague", published="alone")
+    assert comparison.plan(both, [0.5])[1] == ["0.5", *["not known"] * 3]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +220,8 @@ def test_the_plan_says_how_many_seeds_a_margin_needs(results):
         ({"published": "dreamer_v3"}, "did you mean 'dreamerv3'"),
         ({"published": "dreamerv3@atari10k"}, "did you mean 'atari100k'"),
         ({"margin": 0.0}, "--margin: saw 0; allowed are numbers above 0"),
+        ({"margin": float("nan")}, "--margin: saw nan"),
+        ({"margin": float("inf")}, "--margin: saw inf"),
         ({"human": "human"}, "unknown table of random and human scores"),
     ],
 )

@@ -44,9 +44,12 @@ def test_a_difference_at_the_margin_is_called_reproduced_one_time_in_twenty_at_m
 
 
 def test_one_seed_is_inconclusive_and_says_so() -> None:
-    found = decision.decide(decision.Difference(0.0, math.nan, 0.1, 0.0, 1), 0.1)
-    assert (found.word, found.needed) == ("inconclusive", None)
-    assert "one seed" in found.reason
+    ours = decision.decide(decision.Difference(0.0, math.nan, 0.1, 0.0, 1), 0.1)
+    assert (ours.word, ours.needed) == ("inconclusive", 1)
+    assert ours.reason.endswith("one seed of ours")
+    theirs = decision.decide(decision.Difference(0.0, 0.1, math.nan, 0.0, 5), 0.1)
+    assert (theirs.word, theirs.needed) == ("inconclusive", None)
+    assert theirs.reason.endswith("one seed of theirs")
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ def test_a_game_of_one_seed_is_as_uncertain_as_its_peers_make_it() -> None:
     assert part.variance[0] == pytest.approx(wanted, rel=0.1)
 
 
+def test_a_metric_of_games_with_one_seed_only_is_not_certain() -> None:
+    rng = np.random.default_rng(3)
+    scores = np.array([0.0, 10.0, 11.0, 50.0]) + 0.3 * rng.standard_normal((5, 4))
+    scores[1:, 1:3] = np.nan  # The median is theirs.
+    found = spread.of_runs(aggregates.estimate, scores, rng)
+    peers = scores[:, [0, 3]].var(0, ddof=1).mean()
+    assert found.variance[0] == pytest.approx(2 * peers / 4, rel=0.01)
+
+
 def mean_over_games(scores: np.ndarray) -> np.ndarray:
     return np.nanmean(scores, -2).mean(-1)[..., None]
 

@@ -147,6 +147,7 @@ def test_a_grid_is_drawn_in_every_form():
         "| c | - |",
     ]
     assert grids.render(grid, "table") == "AGENT  MEAN\na_b    1.25\nc      -\n"
+    assert grids.escape("<0.001* & 5%") == r"\textless{}0.001* \& 5\%"
     latex = grids.render(grid, "latex")
     assert r"\begin{tabular}{lr}" in latex and r"a\_b & 1.25 \\" in latex
     assert latex.index(r"\toprule") < latex.index(r"\midrule") < latex.index(r"\bottomrule")

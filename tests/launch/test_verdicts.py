@@ -1,7 +1,11 @@
 """The verbs about published results, as they are typed."""
 
+import csv
+import json
+
 import pytest
 
+import suites
 from launch import cli
 
 
@@ -35,3 +39,67 @@ def test_aggregates_are_held_against_the_printed_ones(capsys):
     assert "| mean | 2.428 | 2.6797 | +0.2517 | differs |" in shown
     assert "0 of 2 are the same" in shown
     assert "No aggregate of it is known" in said(capsys, "atari100k", "tcsr", "--check")
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """Returns a folder with 26 games x 3 seeds of `mine` and `theirs`, imported."""
+    monkeypatch.chdir(tmp_path)
+    for name, shift in (("mine", 0), ("theirs", 5_000)):
+        lines = [
+            f"{name},{game},{seed},395000,{shift + 10 * seed}"
+            for game in suites.load("atari100k").games for seed in range(3)
+        ]  # fmt: skip
+        file = tmp_path / f"{name}.csv"
+        file.write_text("\n".join(["agent,game,seed,frame,return", *lines]) + "\n")
+        assert cli.main(["import", str(file), "--suite", "atari100k", "--as", name]) == 0
+    return tmp_path
+
+
+def test_aggregates_are_printed_for_other_programs_and_notes_go_elsewhere(imported, capsys):
+    capsys.readouterr()
+    words = ["aggregate", "--suite", "atari100k", "--agents", "mine,theirs", "--format", "csv"]
+    assert cli.main([*words, "--resamples", "200"]) == 0
+    said = capsys.readouterr()
+    rows = list(csv.DictReader(said.out.splitlines()))
+    assert len(rows) == 12
+    assert all(float(row["low"]) <= float(row["estimate"]) <= float(row["high"]) for row in rows)
+    assert "note: mine: few seeds" in said.err
+    assert cli.main([*words, "--from", str(imported / "nowhere")]) == 2
+    assert "there are: none" in capsys.readouterr().err
+
+
+def test_rliable_and_our_engine_print_the_same_estimates_and_nearly_the_same_ends(imported, capsys):
+    tables = []
+    for engine in ("bootstrap", "rliable"):
+        capsys.readouterr()
+        words = ["aggregate", "--suite", "atari100k", "--agents", "mine", "--format", "csv"]
+        assert cli.main([*words, "--engine", engine, "--resamples", "300"]) == 0
+        tables.append(list(csv.DictReader(capsys.readouterr().out.splitlines())))
+    for ours, theirs in zip(*tables, strict=True):
+        assert ours["estimate"] == theirs["estimate"]
+        width = float(ours["high"]) - float(ours["low"])
+        assert abs(float(ours["low"]) - float(theirs["low"])) <= 0.3 * width
+        assert abs(float(ours["high"]) - float(theirs["high"])) <= 0.3 * width
+
+
+@pytest.mark.parametrize(
+    ("agent", "published", "code", "word"),
+    [("mine", "theirs", 1, "NOT REPRODUCED"), ("theirs", "mine", 0, "BETTER")],
+)
+def test_a_comparison_ends_with_a_code_for_other_programs(
+    imported, capsys, agent, published, code, word
+):
+    words = ["compare", "--ours", "atari100k", "--agent", agent, "--published", published]
+    assert cli.main([*words, "--plan"]) == code
+    said = capsys.readouterr()
+    assert f"{agent} against {published}: {word}" in said.out
+    assert "SEEDS FOR 80%" in said.out
+    kept = imported / "results" / "atari100k" / "verdicts" / f"{agent}~{published}.json"
+    assert json.loads(kept.read_text())["verdict"] == word.lower()
+
+
+def test_a_comparison_that_is_refused_ends_with_two(imported, capsys):
+    words = ["compare", "--ours", "atari100k", "--agent", "mine", "--published", "mein"]
+    assert cli.main(words) == 2
+    assert "no scores of a method 'mein' are known for atari100k" in capsys.readouterr().err
