@@ -43,7 +43,7 @@ def rows(ours: Side, theirs: Side, filled: Side, scales: Scales) -> list[Row]:
         filled: The same with what is taken for what is not published.
         scales: Random and human score of each game.
     """
-    errors, freedom = _welch(ours, filled)
+    errors, freedom = welch(ours, filled)
     difference = ours.means - theirs.means
     freedom = np.where(
         np.isfinite(theirs.deviations), freedom, ours.seeds - 1
@@ -79,7 +79,7 @@ def rows(ours: Side, theirs: Side, filled: Side, scales: Scales) -> list[Row]:
     return found
 
 
-def _welch(ours: Side, theirs: Side) -> tuple[np.ndarray, np.ndarray]:
+def welch(ours: Side, theirs: Side) -> tuple[np.ndarray, np.ndarray]:
     """Returns standard errors of the games' differences and their degrees of freedom, (M,)."""
     mine, other = ours.deviations**2 / ours.seeds, theirs.deviations**2 / theirs.seeds
     both = mine + other

@@ -163,13 +163,24 @@ def both(suite: Suite, wish: Wish, results: Path, runs: Path, scales: Scales) ->
         (found,) = contenders.load(suite, [name], results, runs, wish.window)
         theirs = sides.of_contender(found, scales)
     else:
-        theirs = _published(suite, name, place or suite.name, scales)
+        theirs = of_published(suite, name, place or suite.name, scales)
     window = wish.window or theirs.window
     (mine,) = contenders.load(suite, [agent], results, runs, window)
     return sides.of_contender(mine, scales), theirs
 
 
-def _published(suite: Suite, name: str, place: str, scales: Scales) -> Side:
+def of_published(suite: Suite, name: str, place: str, scales: Scales) -> Side:
+    """Returns what was published of a method for a suite, to stand beside another suite.
+
+    Args:
+        suite: Where ours has scores.
+        name: Of the method.
+        place: Suite that it was published for.
+        scales: Random and human score of each game of ours.
+
+    Raises:
+        ValueError: Nothing is published there, or not of such a method.
+    """
     if place not in tables.SUITES:
         known = ", ".join(tables.SUITES)
         raise ValueError(

@@ -64,16 +64,27 @@ def _run(suite: Suite, cell: Cell, runs: Path, count: int) -> pd.DataFrame:
     ended = np.array([line["frame"] for line in whole], float)
     returns = np.array([line["return"] for line in whole], float)
     reached = max(ended.max(initial=0), min(last["frame"], suite.frames))
-    mean, episodes = binned(ended, returns, suite.frames, count, reached)
+    return rows(cell, suite.frames, *binned(ended, returns, suite.frames, count, reached))
+
+
+def rows(cell: Cell, frames: int, mean: np.ndarray, episodes: np.ndarray) -> pd.DataFrame:
+    """Returns the rows of one run, a row for each bin with a value.
+
+    Args:
+        cell: Whose.
+        frames: Budget.
+        mean: (B,), as of `binned`.
+        episodes: (B,), as of `binned`.
+    """
     seen = np.flatnonzero(np.isfinite(mean))
     return pd.DataFrame(
         {
-            "suite": suite.name,
+            "suite": cell.suite,
             "agent": cell.agent,
             "game": cell.game,
             "seed": cell.seed,
             "bin": seen,
-            "frame": (seen + 0.5) * suite.frames / count,
+            "frame": (seen + 0.5) * frames / len(mean),
             "return": mean[seen],
             "episodes": episodes[seen],
         }

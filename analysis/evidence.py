@@ -95,13 +95,18 @@ def window_words(suite: Suite) -> str:
 
 def curve_words(found: Evidence) -> str:
     """Says what a learning curve shows."""
-    bins, frames = curves.bins(found.suite), found.suite.frames
+    return words_of_curves(found.suite, found.curves)
+
+
+def words_of_curves(suite: Suite, table: pd.DataFrame) -> str:
+    """Says what the learning curves of a table show."""
+    bins, frames = curves.bins(suite), suite.frames
     width = frames / bins
     said = (
         f"Line: mean over seeds of the unclipped return of training episodes, in {bins} bins of "
         f"{width:,.0f} frames. Band: 95% bootstrap interval of that mean over seeds"
     )
-    runs = found.curves.groupby(["game", "agent"])["seed"].nunique()
+    runs = table.groupby(["game", "agent"])["seed"].nunique()
     few = " (with two seeds, their range; with one, none)" if len(runs) and runs.min() < 3 else ""
     return f"{said}{few}."
 

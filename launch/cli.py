@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launch import importing, sweeps, verdicts
+from launch import drawing, importing, sweeps, verdicts
 from launch.parser import Parser, Verbs, labels, natural, positive, verb
 
 EXAMPLES = """examples:
@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
     sweeps.add(verbs)
     importing.add(verbs)
     verdicts.add(verbs)
+    drawing.add(verbs)
     return top
 
 

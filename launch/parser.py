@@ -62,8 +62,8 @@ def verb(
 ) -> argparse.ArgumentParser:
     """Adds a verb and returns its parser, whose `verb` is the function."""
     sub = verbs.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        name, help=help.replace("%", "%%"), description=help[0].upper() + help[1:] + ".",
+        epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     sub.set_defaults(verb=function, parser=sub)
     return sub

@@ -62,8 +62,10 @@ def test_the_shaded_band_is_the_interval(drawn):
     plt.close(figure)
 
 
-def test_random_and_human_are_drawn_only_where_they_fall_into_the_panel(drawn):
-    for scale, names in (((9.9, 5000.0), {"random"}), ((-500.0, 11.0), {"human"})):
+def test_random_and_human_are_drawn_where_they_fall_into_the_panel_and_a_far_human_is_named(drawn):
+    cases = [((9.9, 10.4), {"random", "human"}), ((-500.0, 11.0), {"human"})]
+    cases += [((9.9, 5123.0), {"random", "human 5.1k ↑"}), ((None, -70.0), {"human −70 ↓"})]
+    for scale, names in cases:
         figure, ax = plt.subplots()
         figures.draw_curves(ax, "pong", [drawn["pong"][0]], scale)
         assert {text.get_text() for text in ax.texts} == names
@@ -113,7 +115,7 @@ def test_ticks_are_short(value, text):
 def test_every_panel_of_57_games_has_a_place(drawn, whole):
     many = {f"game_{number}": drawn["pong"] for number in range(57)}
     figure = figures.curves(many, dict.fromkeys(many, (None, None)), "")
-    assert sum(ax.get_visible() for ax in figure.axes) == 57
+    assert sum(ax.get_visible() and ax.axison for ax in figure.axes) == 57
     plt.close(figure)
 
 

@@ -41,6 +41,26 @@ def test_every_colour_is_seen_on_white_and_on_black(label):
     assert (level + 0.05) / 0.057 > 1.5
 
 
+def test_within_apart_no_two_share_colour_dash_or_marker_and_the_first_keep_their_look():
+    labels = ["ppo", "dreamer_ppo", "dreamerv3", "somebody", "theirs_2024", "theirs_2025"]
+    looks = palette.distinct(labels)
+    for part in ("color", "dash", "marker"):
+        assert len({getattr(look, part) for look in looks.values()}) == len(labels), part
+    assert looks["ppo"] == palette.look("ppo")
+    with palette.apart(labels):
+        assert palette.look("dreamer_ppo") == looks["dreamer_ppo"] != before("dreamer_ppo")
+    assert palette.look("dreamer_ppo") == before("dreamer_ppo")
+
+
+def before(label):
+    return palette.distinct([label])[label]
+
+
+def test_within_apart_a_ladder_keeps_its_looks():
+    with palette.apart(LADDER):
+        assert [palette.look(label) for label in LADDER] == [before(label) for label in LADDER]
+
+
 def test_blocks_of_one_agent_keep_its_hue():
     import colorsys
 
