@@ -30,7 +30,7 @@ class Contender:
     frames: int  # Budget of a run.
     protocol: Protocol
     scores: pd.DataFrame  # COLUMNS, a row for each run; score NaN where the window is empty
-    commits: tuple[str, ...]  # Of our own runs, sorted.
+    commits: tuple[str, ...]  # That our runs were made with, or an import was read with; sorted.
 
     def seeds(self) -> dict[str, tuple[int, int]]:
         """Returns how many runs of each game have a score, and how many there are."""
@@ -103,7 +103,8 @@ def of_import(found: store.Import, window: str | None = None) -> Contender:
         for (game, seed), score in sorted(found.scores(chosen).items())
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return Contender(facts.name, True, chosen, facts.budget, facts.protocol, table, ())
+    commits = (facts.commit,) if facts.commit else ()
+    return Contender(facts.name, True, chosen, facts.budget, facts.protocol, table, commits)
 
 
 def _of_runs(

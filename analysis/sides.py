@@ -56,7 +56,7 @@ def of_contender(found: Contender, scales: Scales) -> Side:
     runs = packed[: counts.max(initial=0)]
     deviations = np.array([_deviation(column) for column in runs.T])
     source = f"imported as {found.name}" if found.imported else f"runs of {found.name}"
-    if found.commits:
+    if found.commits and not found.imported:
         source += f", commit {', '.join(commit[:10] for commit in found.commits)}"
     gaps = found.gaps()
     notes = (f"seeds with a score in {found.window}: {', '.join(gaps)}",) if gaps else ()

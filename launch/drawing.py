@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from launch.parser import Verbs, labels, natural, positive, verb
+from launch.parser import Verbs, labels, natural, positive, results, verb
 
 FIGURES = {
     "curves": "learning curves, a panel for each game",
@@ -60,10 +60,7 @@ def _who(sub: argparse.ArgumentParser) -> None:
         "--agents", type=labels, required=True, help="labels or imports, comma between, in order"
     )
     sub.add_argument("--games", type=labels, default=[], help="some of the suite's (default: all)")
-    sub.add_argument(
-        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
-        help="where results and imports are (default results)",
-    )  # fmt: skip
+    results(sub)
     sub.add_argument("--window", metavar="W", help="one score window for all")
     sub.add_argument(
         "--published", metavar="METHOD", help="published scores too: METHOD, or METHOD@SUITE"

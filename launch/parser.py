@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 Verbs = argparse._SubParsersAction
@@ -82,6 +83,14 @@ def positive(text: str) -> int:
     if (value := natural(text)) == 0:
         raise ValueError
     return value
+
+
+def results(sub: argparse.ArgumentParser) -> None:
+    """Adds where results are read from."""
+    sub.add_argument(
+        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
+        help="where results and imports are, beside runs/ (default results)",
+    )  # fmt: skip
 
 
 def labels(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from launch.parser import Verbs, labels, natural, positive, verb
+from launch.parser import Verbs, labels, natural, positive, results, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -52,7 +52,7 @@ def _aggregate(verbs: Verbs) -> None:
     sub.add_argument(
         "--agents", type=labels, required=True, help="labels or imports, comma between"
     )
-    _from(sub)
+    results(sub)
     sub.add_argument("--window", metavar="W", help="one score window for all")
     sub.add_argument(
         "--human", default="standard", metavar="TABLE",
@@ -105,7 +105,7 @@ def _compare(verbs: Verbs) -> None:
     other.add_argument(
         "--against", type=Path, metavar="DIR", help="results of another commit, same agent"
     )
-    _from(sub)
+    results(sub)
     sub.add_argument("--window", metavar="W", help="of both (default: the published one)")
     sub.add_argument(
         "--allow", type=labels, default=[], metavar="FIELD,...",
@@ -141,13 +141,6 @@ def compare(args: argparse.Namespace) -> int:
         print(verdict_text.planned(comparison.plan(found, margins), found), end="", file=place)
     print(f"reverie compare: kept as {kept}", file=sys.stderr)
     return found.code
-
-
-def _from(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
-        help="where results and imports are, beside runs/ (default results)",
-    )  # fmt: skip
 
 
 def _format(sub: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import comparison, contenders, curves, evidence, files, sides, summaries
+from analysis import comparison, contenders, curves, evidence, files, sides
 from analysis.aggregates import Scales
 from analysis.cells import Cell
 from analysis.contenders import Contender
@@ -62,7 +62,7 @@ class Material:
         Raises:
             ValueError: None has, or the suite wants raw scores.
         """
-        if why := summaries.unscaled(self.suite):
+        if why := evidence.unscaled(self.suite):
             raise ValueError(why)
         known = evidence.normalisable(self.suite)
         if not (games := [game for game in self.games if game in known]):
@@ -170,17 +170,11 @@ def load(suite: Suite, wish: Wish, results: Path, runs: Path) -> Material:
     there = store.names(results, suite.name)
     imports = {name: store.read(store.folder(results, suite.name, name))
                for name in wish.agents if name in there}  # fmt: skip
-    if wish.window is not None:
-        windows.parse(wish.window)
     found = []
-    for name in dict.fromkeys(wish.agents):
-        if name in imports:
-            one = contenders.of_import(imports[name], wish.window)
-        else:
-            (one,) = contenders.load(suite, [name], results, runs, wish.window)
+    for one in contenders.load(suite, wish.agents, results, runs, wish.window):
         mine = one.scores[one.scores["game"].isin(games)].reset_index(drop=True)
         if mine.empty:
-            raise ValueError(f"{name} has no run of {', '.join(games)}")
+            raise ValueError(f"{one.name} has no run of {', '.join(games)}")
         found.append(replace(one, scores=mine))
     published = None if wish.published is None else _published(suite, wish.published, scales)
     return Material(suite, wish, found, imports, games, scales, published, results, runs)
