@@ -17,12 +17,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 DAEMONS = ("slurmctld", "slurmd", "munged", "sbatch")
 ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb")
 START_S = 60.0
+SOON_S = 3
 
 CONFIGURATION = """\
 ClusterName=reverie
@@ -224,11 +226,17 @@ class Cluster:
         return "" if done.returncode else done.stdout
 
     def hurry(self) -> None:
-        """Lets jobs that were requeued begin now, not in two minutes."""
-        for line in self.ask("squeue", "-h", "-r", "-o", "%i %r").splitlines():
-            job, _, why = line.partition(" ")
-            if why == "BeginTime":
-                self.ask("scontrol", "update", f"jobid={job}", "StartTime=now")
+        """Lets jobs that were requeued begin soon, not in two minutes.
+
+        Not at once: a node takes no job of the second in which it ended ("Job credential revoked").
+        """
+        for line in self.ask("squeue", "-h", "-r", "-o", "%i|%r|%S").splitlines():
+            job, why, begin = line.split("|")
+            if why != "BeginTime" or not begin[:1].isdigit():
+                continue
+            left = datetime.fromisoformat(begin) - datetime.now()
+            if left.total_seconds() > 2 * SOON_S:
+                self.ask("scontrol", "update", f"jobid={job}", f"StartTime=now+{SOON_S}")
 
     def kill(self, *patterns: str) -> None:
         """Kills this cluster's processes whose command lines match, all of them at once."""
