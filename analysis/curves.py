@@ -8,7 +8,7 @@ Source: bins as in danijar/dreamerv3 plot.py; the figure is the results.png of s
 Shapes: N seeds, B bins.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,27 +51,44 @@ def table(suite: Suite, cells: Sequence[Cell], runs: Path) -> pd.DataFrame:
     Raises:
         ValueError: A line of episodes.jsonl is not JSON.
     """
-    count = bins(suite)
-    parts = [_run(suite, cell, runs, count) for cell in sorted(cells)]
+    parts = [_run(suite, cell, runs) for cell in sorted(cells)]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def _run(suite: Suite, cell: Cell, runs: Path, count: int) -> pd.DataFrame:
+def _run(suite: Suite, cell: Cell, runs: Path) -> pd.DataFrame:
     lines = files.read_lines(cell.folder(runs) / "episodes.jsonl")
     last = files.last_line(cell.folder(runs) / "metrics.jsonl") or {"frame": 0}
     whole = [line for line in lines if line["end"] != "cut"]
     ended = np.array([line["frame"] for line in whole], float)
     returns = np.array([line["return"] for line in whole], float)
     reached = max(ended.max(initial=0), min(last["frame"], suite.frames))
+    names = {"suite": suite.name, "agent": cell.agent, "game": cell.game, "seed": cell.seed}
+    return of_run(suite, names, ended, returns, reached)
+
+
+def of_run(
+    suite: Suite,
+    names: Mapping[str, object],
+    ended: np.ndarray,
+    returns: np.ndarray,
+    reached: float,
+) -> pd.DataFrame:
+    """Returns one run's rows of the table.
+
+    Args:
+        suite: Whose budget is cut into bins.
+        names: Its suite, agent, game and seed.
+        ended: (E,), frame at which each episode ended.
+        returns: (E,), points.
+        reached: Frame that the run has come to.
+    """
+    count = bins(suite)
     mean, episodes = binned(ended, returns, suite.frames, count, reached)
     seen = np.flatnonzero(np.isfinite(mean))
     return pd.DataFrame(
         {
-            "suite": suite.name,
-            "agent": cell.agent,
-            "game": cell.game,
-            "seed": cell.seed,
+            **names,
             "bin": seen,
             "frame": (seen + 0.5) * suite.frames / count,
             "return": mean[seen],

@@ -4,8 +4,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import appendix, cells, coverage, evidence, files, page, pipeline, provenance, scores
+from analysis import (
+    appendix,
+    brought,
+    cells,
+    coverage,
+    evidence,
+    files,
+    page,
+    pipeline,
+    provenance,
+    scores,
+)
 from analysis.evidence import Evidence
+from analysis.imported import store
 from suites.suite import Suite
 
 ANCHORS = {
@@ -39,23 +51,45 @@ def build(
     Raises:
         ValueError: Nothing was run; or, without `partial`, a run is missing or does not fit.
     """
-    labels = sorted(set(agents)) if agents else cells.found_agents(suite, results, runs)
-    if not labels:
+    labels, imports = chosen(suite, results, runs, agents)
+    if not labels and not imports:
         raise ValueError(
             f"no run of suite {suite.name} in {results} or {runs}; "
             f"`snakemake --profile local --config suite={suite.name}` makes them."
         )
     now = time.time() if now is None else now
     if partial:
-        pipeline.collect_partial(suite, labels, results, runs, now)
+        pipeline.collect_partial(suite, labels, results, runs, now, imports)
     else:
         refuse_missing(suite, labels, results, runs, now)
         every = cells.expected(suite, labels)
         receipts = [cell.receipt(results) for cell in every]
-        pipeline.collect(suite, receipts, results, runs, now)
+        pipeline.collect(suite, receipts, results, runs, now, imports)
     pipeline.aggregate(suite, results)
     pipeline.figures(suite, results)
     return write(suite, results, runs)
+
+
+def chosen(
+    suite: Suite, results: Path, runs: Path, asked: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Returns labels of our own agents and names of imports.
+
+    A name that both have means both: they are told apart by their labels.
+
+    Args:
+        suite: Which.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        asked: Labels or names; None for all that there are.
+    """
+    own, names = cells.found_agents(suite, results, runs), store.names(results, suite.name)
+    if asked is None:
+        return own, names
+    wanted = [each.removesuffix(brought.MARK) for each in asked]
+    imports = [name for name in names if name in wanted]
+    plain = {each for each in asked if not brought.is_label(each)}
+    return sorted(each for each in plain if each in own or each not in imports), imports
 
 
 def refuse_missing(

@@ -42,13 +42,13 @@ def found(evidence: Evidence, runs: Path) -> list[Media]:
     rows = evidence.coverage.itertuples()
     status = {(row.agent, row.game, row.seed): row.status for row in rows}
     held: dict[tuple[str, str], Media] = {}
-    for cell in cells.expected(evidence.suite, evidence.agents):
+    for cell in cells.expected(evidence.suite, evidence.own):
         if status[cell.agent, cell.game, cell.seed] not in SHOWN:
             continue
         files = newest(cell.folder(runs) / "media")
         if files:
             held.setdefault((cell.game, cell.agent), Media(cell, files))
-    order = [(game, agent) for game in evidence.suite.games for agent in evidence.agents]
+    order = [(game, agent) for game in evidence.suite.games for agent in evidence.own]
     return [held[key] for key in order if key in held]
 
 
