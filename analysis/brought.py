@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis import aggregates, contenders, coverage, curves, protocols, scores
+from analysis import aggregates, contenders, coverage, curves, palette, protocols, scores
 from analysis.imported import store
 from analysis.imported.store import Facts, Import
 from analysis.protocols import Terms, Unlike
 from suites import windows
 from suites.suite import Suite
 
-MARK = " (imported)"
+MARK = palette.IMPORTED
 SCORED, GAP = "imported", "gap"  # Of coverage.STATUSES.
 
 

@@ -38,6 +38,12 @@ class Evidence:
         """Returns the labels of our own agents that are expected, sorted."""
         return sorted(brought.ours(self.coverage)["agent"].unique())
 
+    def expected(self, game: str, agent: str) -> int:
+        """Returns how many seeds an agent should have in a game."""
+        if agent not in self.imports:
+            return len(self.suite.seeds)
+        return len(self.imports[agent].seeds.get(game, ()))
+
     def game_curves(self) -> dict[str, list[curves.Curve]]:
         """Returns the curves of each game, in the suite's order of games."""
         count, frames = curves.bins(self.suite), self.suite.frames

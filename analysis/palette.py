@@ -25,6 +25,7 @@ OTHERS = ("#56B4E9", "#AA4499", "#999933", "#44AA99", "#CC6677", "#8C6D31", "#7B
 
 # The rungs of the Dreamer-PPO ladder, weakest lightest: shade towards white (below 0: black).
 RUNGS = {"ppo": (0.50, ":", "s"), "aux": (0.28, "--", "^"), "seed": (-0.45, "-.", "D")}
+IMPORTED = " (imported)"  # As analysis/brought.py marks them.
 SHADES = (0.55, 0.35, -0.25, -0.45)
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("s", "^", "D", "v", "P", "X")
@@ -41,6 +42,9 @@ class Look:
 
 def look(label: str) -> Look:
     """Returns the look of an agent, from its label."""
+    name = label.removesuffix(IMPORTED)
+    if name != label:  # Beside an agent of that name: the same family, and yet another line.
+        return Look(_shaded(look(name).color, 0.3), (0, (5, 1, 1, 1, 1, 1)), "X")
     agent, _, blocks = label.partition("+")
     hue = HUES.get(agent) or OTHERS[_pick(agent, len(OTHERS))]
     if not blocks:
