@@ -1,4 +1,4 @@
-"""What a script adds to the report, in a real browser, and that a large sweep still opens at once."""
+"""What a script adds to the report, in a real browser; a large sweep still opens at once."""
 
 import json
 import re

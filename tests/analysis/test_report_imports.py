@@ -83,7 +83,7 @@ def test_an_import_of_a_single_game_does_not_move_our_aggregates(whole, quick):
 def test_a_mixture_of_our_own_runs_is_refused_with_imports_there(whole, quick):
     bring(whole)
     whole.finished("ppo", "pong", 1, sweeps.level(3), view_hash="other")
-    with pytest.raises(ValueError, match="view_hash of ppo: .*other"):
+    with pytest.raises(ValueError, match=r"view_hash of ppo: .*other"):
         build(whole, partial=False)
 
 
