@@ -38,7 +38,7 @@ def test_a_pointer_over_a_curve_tells_the_values_there(tab, report_of_all):
     assert said.index("ppo") < said.index("random"), "the best comes first"
 
 
-def test_an_agent_can_be_hidden_everywhere_and_shown_again(tab, report_of_all):
+def test_an_agent_can_be_hidden_in_charts_and_shown_again(tab, report_of_all):
     tab.open(report_of_all, 1280, 800)
     line = "getComputedStyle(document.querySelector('#curves svg g.a0')).display"
     seen = [tab.value(line)]
