@@ -35,6 +35,7 @@ COLUMNS = [
     "suite", "agent", "metric", "estimate", "low", "high", "games", "runs", "seeds", "window",
     "engine", "resamples", "note",
 ]  # fmt: skip
+PROFILE_COLUMNS = ["suite", "agent", "tau", "fraction", "low", "high"]
 
 Engine = Literal["bootstrap", "rliable"]
 Scales = Mapping[str, tuple[float | None, float | None]]  # game -> (random, human) score
@@ -285,8 +286,7 @@ def profile(
         ends, _ = interval(above, matrix, resamples, seed, [suite, agent, "profile"])
         part = {"tau": taus, "fraction": above(matrix), "low": ends[0], "high": ends[1]}
         rows.append(pd.DataFrame(part).assign(suite=suite, agent=agent))
-    columns = ["suite", "agent", "tau", "fraction", "low", "high"]
-    return pd.concat(rows)[columns] if rows else pd.DataFrame(columns=columns)
+    return pd.concat(rows)[PROFILE_COLUMNS] if rows else pd.DataFrame(columns=PROFILE_COLUMNS)
 
 
 def thresholds(found: Sequence[np.ndarray]) -> np.ndarray:

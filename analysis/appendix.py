@@ -3,41 +3,90 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis import coverage, evidence, figures, page
+import pandas as pd
+
+from analysis import brought, coverage, evidence, figures, page
 from analysis.evidence import Evidence
+from analysis.imported.store import Facts
 from analysis.page import Markup
 from analysis.provenance import Origin, Setting
+from suites import windows
 from suites.suite import Suite
 
 
 def covered(found: Evidence) -> Markup:
     """Returns how many seeds of each cell are there, and why the others are not."""
     table = found.coverage
-    scored = table[table["status"].isin(coverage.SCORED)].groupby(["game", "agent"]).size()
-    total = len(found.suite.seeds)
+    there = table[table["status"].isin([*coverage.SCORED, brought.SCORED])]
+    counts = there.groupby(["game", "agent"]).size().to_dict()
     rows = [
-        [figures.title(game), *[f"{scored.get((game, a), 0)} of {total}" for a in found.agents]]
+        [figures.title(game), *[_seeds(found, counts, game, agent) for agent in found.agents]]
         for game in found.suite.games
     ]
-    parts = [page.table(["Finished runs", *found.agents], rows)]
-    missing = table[table["status"] != "finished"]
-    if len(missing):
-        lines = [
-            [
-                f"{row.agent}/{row.game}/{row.seed}",
-                page.element("span", row.status, cls=f"state {row.status}"),
-                f"{row.frame:,} of {row.frames:,} frames",
-                row.reason,
-            ]
-            for row in missing.itertuples()
-        ]
-        parts.append(
-            page.element("h3", f"{figures.counted(len(missing), 'run')} without a score, and why")
-        )
-        parts.append(page.table(["Run", "Status", "Came to", "Reason"], lines, "text reasons"))
-        words = [(name, coverage.STATUSES[name]) for name in missing["status"].unique()]
-        parts.append(page.facts(words))
+    own, other = brought.ours(table), brought.theirs(table)
+    parts = [page.table(["Finished runs, seeds with a score", *found.agents], rows)]
+    parts += _listed(own[own["status"] != "finished"], "run", "without a score, and why")
+    gaps = other[other["status"] != brought.SCORED]
+    parts += _listed(gaps, "imported run", "without a point in the score window")
     return page.section("coverage", "Coverage", *parts)
+
+
+def _seeds(found: Evidence, counts: dict[tuple[str, str], int], game: str, agent: str) -> Markup:
+    there, expected = counts.get((game, agent), 0), found.expected(game, agent)
+    if not expected:
+        return page.element("span", "not imported", cls="soft")
+    return page.element("span", f"{there} of {expected}", cls="few" if there < expected else "full")
+
+
+def _listed(missing: pd.DataFrame, thing: str, what: str) -> list[Markup]:
+    if missing.empty:
+        return []
+    lines = [
+        [
+            f"{row.agent}/{row.game}/{row.seed}",
+            page.element("span", row.status, cls=f"state {row.status}"),
+            f"{row.frame:,} of {row.frames:,} frames",
+            row.reason,
+        ]
+        for row in missing.itertuples()
+    ]
+    return [
+        page.element("h3", f"{figures.counted(len(missing), thing)} {what}"),
+        page.table(["Run", "Status", "Came to", "Reason"], lines, "text reasons"),
+        page.facts([(name, coverage.STATUSES[name]) for name in missing["status"].unique()]),
+    ]
+
+
+def imports(found: Evidence) -> Markup:
+    """Returns where imports come from, and what they did otherwise than the suite."""
+    if not found.imports:
+        return Markup("")
+    rows = []
+    for label, facts in found.imports.items():
+        unlike, unknown = brought.unlike(found.suite, facts)
+        window = f"{facts.window}: {windows.parse(facts.window).words(facts.budget)}"
+        other = [page.element("strong", f"{each.name}: ours {each.ours}, theirs {each.theirs}. ")
+                 for each in unlike]  # fmt: skip
+        silent = f"Not stated: {', '.join(unknown)}." if unknown else ""
+        rows.append([
+            label, f"{facts.source.name} ({facts.format})", facts.method, window, _stated(facts),
+            Markup("".join(other) + page.escape(silent)) or "nothing that is stated",
+            ". ".join(facts.notes) or "–",
+        ])  # fmt: skip
+    head = ["Import", "Source", "Method", "Score window", "Protocol", "Unlike ours", "Notes"]
+    text = (
+        "Scores of others, brought in with `reverie import`. Each is scored in its own window and "
+        "never pooled with our runs, whatever it is called."
+    )
+    return page.section(
+        "imports", "Imports", page.element("p", text), page.table(head, rows, "text sources")
+    )
+
+
+def _stated(facts: Facts) -> str:
+    told = facts.protocol.model_dump()
+    said = [f"{name} {_plain(value)}" for name, value in told.items() if value is not None]
+    return f"{facts.budget:,} frames; {', '.join(said) or 'not stated'}; points are {facts.kind}"
 
 
 def protocol(found: Evidence, origins: Sequence[Origin]) -> Markup:
@@ -87,35 +136,16 @@ def _plain(value: object) -> str:
 
 def sources(found: Evidence, origins: Sequence[Origin], settings: Sequence[Setting]) -> Markup:
     """Returns what made each run: commit, configuration, packages, machine, attempts."""
-    head = ["Run", "Commit", "Config", "View", "Frames", "Hours", "Attempts", "Ran on"]
-    receipts = {(r.agent, r.game, r.seed): r for r in found.scores.itertuples()}
-    rows = [_run(o, receipts.get((o.cell.agent, o.cell.game, o.cell.seed))) for o in origins]
+    receipts = list(brought.ours(found.scores).itertuples())
     commits = sorted({f"{r.commit[:12]}{' with changes' if r.dirty else ''}" for r in
-                      receipts.values()})  # fmt: skip
+                      receipts})  # fmt: skip
     parts = [
         page.element("p", f"Commits: {', '.join(commits) or 'none'}. Bootstrap seed: "
-                     f"{evidence.SEED}. Every interval comes out the same again."),
+                     f"{evidence.SEED}. Every interval comes out the same again. What made each "
+                     f"of {figures.counted(len(origins), 'run')} stands with its game."),
         *[_setting(setting) for setting in settings],
-        page.details(f"All {len(rows)} runs", page.table(head, rows, "text")),
     ]  # fmt: skip
     return page.section("provenance", "Provenance", *parts)
-
-
-def _run(origin: Origin, receipt: Any) -> list[object]:
-    cell, attempts = origin.cell, origin.attempts
-    ends = ", ".join(str(attempt.get("reason") or "killed or going on") for attempt in attempts)
-    commit = receipt.commit if receipt else origin.commit
-    changed = " with changes" if (receipt.dirty if receipt else origin.dirty) else ""
-    return [
-        f"{cell.agent}/{cell.game}/{cell.seed}",
-        Markup(page.element("code", commit[:12] or "–") + page.escape(changed)),
-        page.element("code", receipt.hash if receipt else origin.config.get("hash", "–")),
-        page.element("code", receipt.view_hash if receipt else origin.config.get("view_hash", "–")),
-        f"{receipt.frames:,}" if receipt else "–",
-        f"{receipt.seconds / 3600:.2f}" if receipt else "–",
-        f"{len(attempts)} ({ends})" if attempts else "–",
-        origin.setting or "–",
-    ]
 
 
 def _setting(setting: Setting) -> Markup:

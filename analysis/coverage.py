@@ -29,6 +29,8 @@ STATUSES = {
     "stale": "is of another task, budget or configuration than the suite file",
     "damaged": "has files that cannot be read",
     "missing": "was not started",
+    "imported": "is a run of others, with a score in the window of its source",
+    "gap": "is a run of others, without a point in the window of its source",
 }
 SCORED = ("finished", "empty")
 

@@ -9,7 +9,7 @@ Shapes: N seeds, B bins.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,40 +51,50 @@ def table(suite: Suite, cells: Sequence[Cell], runs: Path) -> pd.DataFrame:
     Raises:
         ValueError: A line of episodes.jsonl is not JSON.
     """
-    count = bins(suite)
-    parts = [_run(suite, cell, runs, count) for cell in sorted(cells)]
+    parts = [_run(suite, cell, runs) for cell in sorted(cells)]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
 
 
-def _run(suite: Suite, cell: Cell, runs: Path, count: int) -> pd.DataFrame:
+def _run(suite: Suite, cell: Cell, runs: Path) -> pd.DataFrame:
     lines = files.read_lines(cell.folder(runs) / "episodes.jsonl")
     last = files.last_line(cell.folder(runs) / "metrics.jsonl") or {"frame": 0}
     whole = [line for line in lines if line["end"] != "cut"]
     ended = np.array([line["frame"] for line in whole], float)
     returns = np.array([line["return"] for line in whole], float)
     reached = max(ended.max(initial=0), min(last["frame"], suite.frames))
-    return rows(cell, suite.frames, *binned(ended, returns, suite.frames, count, reached))
+    return of_run(suite, cell, ended, returns, reached)
 
 
-def rows(cell: Cell, frames: int, mean: np.ndarray, episodes: np.ndarray) -> pd.DataFrame:
-    """Returns the rows of one run, a row for each bin with a value.
+def of_run(
+    suite: Suite,
+    cell: Cell,
+    ended: np.ndarray,
+    returns: np.ndarray,
+    reached: float | None = None,
+) -> pd.DataFrame:
+    """Returns the rows of one run, from its episodes.
 
     Args:
-        cell: Whose.
-        frames: Budget.
-        mean: (B,), as of `binned`.
-        episodes: (B,), as of `binned`.
+        suite: Whose budget is cut into bins.
+        cell: Which run.
+        ended: (E,), frame at which each episode ended.
+        returns: (E,), points; those that are NaN are left out.
+        reached: Frame that the run has come to; by default, that of its last value.
+
+    Returns:
+        A row for each bin with a value.
     """
+    there = np.isfinite(returns)
+    ended, returns, count = ended[there].astype(float), returns[there], bins(suite)
+    reached = ended.max(initial=0) if reached is None else reached
+    mean, episodes = binned(ended, returns, suite.frames, count, reached)
     seen = np.flatnonzero(np.isfinite(mean))
     return pd.DataFrame(
         {
-            "suite": cell.suite,
-            "agent": cell.agent,
-            "game": cell.game,
-            "seed": cell.seed,
+            **asdict(cell),
             "bin": seen,
-            "frame": (seen + 0.5) * frames / len(mean),
+            "frame": (seen + 0.5) * suite.frames / count,
             "return": mean[seen],
             "episodes": episodes[seen],
         }

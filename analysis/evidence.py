@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import curves, files
+from analysis import brought, curves, files
+from analysis.imported.store import Facts
 from suites import games, windows
 from suites.suite import Suite
 
@@ -25,18 +26,34 @@ class Evidence:
     aggregates: pd.DataFrame
     profiles: pd.DataFrame
     games: pd.DataFrame
+    imports: dict[str, Facts]  # By label: what is known of each import in the tables.
 
     @property
     def agents(self) -> list[str]:
-        """Returns the labels that are expected, sorted."""
-        return sorted(self.coverage["agent"].unique())
+        """Returns all labels: our own that are expected, sorted, then the imports'."""
+        return [*self.own, *sorted(self.imports)]
+
+    @property
+    def own(self) -> list[str]:
+        """Returns the labels of our own agents that are expected, sorted."""
+        return sorted(brought.ours(self.coverage)["agent"].unique())
+
+    def expected(self, game: str, agent: str) -> int:
+        """Returns how many seeds an agent should have in a game."""
+        if agent not in self.imports:
+            return len(self.suite.seeds)
+        return len(self.imports[agent].seeds.get(game, ()))
 
     def game_curves(self) -> dict[str, list[curves.Curve]]:
         """Returns the curves of each game, in the suite's order of games."""
         count, frames = curves.bins(self.suite), self.suite.frames
-        return {
+        order = {agent: place for place, agent in enumerate(self.agents)}
+        every = {
             game: list(curves.of_game(self.curves, game, count, frames, SEED))
             for game in self.suite.games
+        }
+        return {
+            game: sorted(ones, key=lambda one: order[one.agent]) for game, ones in every.items()
         }
 
     def begun_curves(self) -> dict[str, list[curves.Curve]]:
@@ -48,13 +65,14 @@ def read(suite: Suite, results: Path) -> Evidence:
     """Reads the tables of a suite.
 
     Raises:
-        ValueError: One of them is not there yet.
+        ValueError: One of them is not there yet, or an import in them is gone.
     """
     names = (*COLLECTED, *AGGREGATED)
     paths = {name: results / suite.name / f"{name}.csv" for name in names}
     if gone := [str(path) for path in paths.values() if not path.is_file()]:
         raise ValueError(f"not there: {', '.join(gone)}; collect and aggregate come first.")
-    return Evidence(suite, **{name: files.read_table(path) for name, path in paths.items()})
+    held = {name: files.read_table(path) for name, path in paths.items()}
+    return Evidence(suite, **held, imports=brought.facts(suite, held["coverage"], results))
 
 
 def scales(suite: Suite) -> dict[str, tuple[float | None, float | None]]:

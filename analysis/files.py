@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,23 @@ def last_line(path: Path) -> dict[str, Any] | None:
         with contextlib.suppress(ValueError):
             return json.loads(line)
     return None
+
+
+def below(first: "pd.DataFrame", second: "pd.DataFrame") -> "pd.DataFrame":
+    """Returns one table below the other, the columns of the first."""
+    return one_below_the_other([first, second], list(first.columns))
+
+
+def one_below_the_other(parts: "Sequence[pd.DataFrame]", columns: Sequence[str]) -> "pd.DataFrame":
+    """Returns tables as one; a column that is empty in one of them takes the others' type."""
+    import pandas as pd
+
+    held = [part for part in parts if len(part)]
+    if len(held) < 2:
+        return held[0][list(columns)] if held else pd.DataFrame(columns=list(columns))
+    return pd.DataFrame(
+        {name: [each for part in held for each in part[name].tolist()] for name in columns}
+    )
 
 
 def write_table(path: Path, table: "pd.DataFrame") -> bool:

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+SCRIPT = Path(__file__).with_name("report.js")
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -59,6 +60,12 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Markup:
 def details(summary: str, *inside: object) -> Markup:
     """Returns a part that opens on a click; on paper it is open."""
     return element("details", element("summary", summary), *inside)
+
+
+def script(numbers: str) -> Markup:
+    """Returns the report's script with the numbers that it shows, as JSON without a `<`."""
+    data = element("script", Markup(numbers), type="application/json", id="numbers")
+    return Markup(data + element("script", Markup(SCRIPT.read_text())))
 
 
 def page(title: str, *inside: object) -> str:

@@ -31,6 +31,7 @@ OTHERS = ("#56B4E9", "#AA4499", "#999933", "#44AA99", "#CC6677", "#8C6D31", "#7B
 
 # The rungs of the Dreamer-PPO ladder, weakest lightest: shade towards white (below 0: black).
 RUNGS = {"ppo": (0.50, ":", "s"), "aux": (0.28, "--", "^"), "seed": (-0.45, "-.", "D")}
+IMPORTED = " (imported)"  # As analysis/brought.py marks them.
 SHADES = (0.55, 0.35, -0.25, -0.45)
 DASHES = ("--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 SPARE = ((0, (8, 2)), (0, (3, 1, 1, 1, 3, 4)))  # For `distinct`, when all of these are taken.
@@ -98,6 +99,9 @@ def _rgb(color: str) -> list[int]:
 
 
 def _own(label: str) -> Look:
+    name = label.removesuffix(IMPORTED)
+    if name != label:  # Beside an agent of that name: the same family, and yet another line.
+        return Look(_shaded(_own(name).color, 0.3), (0, (5, 1, 1, 1, 1, 1)), "X")
     agent, _, blocks = label.partition("+")
     hue = HUES.get(agent) or OTHERS[_pick(agent, len(OTHERS))]
     if not blocks:

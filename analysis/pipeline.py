@@ -1,6 +1,6 @@
 """The steps from receipts to figures, one thin function each, with explicit paths.
 
-    collect    receipts, run folders -> scores.csv, coverage.csv, curves.csv
+    collect    receipts, run folders, imports -> scores.csv, coverage.csv, curves.csv
     aggregate  those                 -> aggregates.csv, profiles.csv, games.csv
     figures    all of them           -> figures/*.png, figures/*.pdf
     report     all of them           -> report.html (analysis/report.py)
@@ -14,14 +14,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import aggregates, cells, coverage, curves, evidence, files, scores, tables
+from analysis import aggregates, brought, cells, coverage, curves, evidence, files, scores, tables
+from analysis.imported import store
 from suites.suite import Suite
 
 FIGURES = ("curves", "aggregates", "profiles")
 
 
 def collect(
-    suite: Suite, receipts: Sequence[Path], results: Path, runs: Path, now: float
+    suite: Suite,
+    receipts: Sequence[Path],
+    results: Path,
+    runs: Path,
+    now: float,
+    imports: Sequence[str] | None = None,
 ) -> list[Path]:
     """Writes the tables of finished runs.
 
@@ -31,6 +37,7 @@ def collect(
         results: Folder of all suites' results.
         runs: Folder of all run folders.
         now: Unix time, to tell whether a run without a receipt is alive.
+        imports: Names of imports whose rows follow ours; None for all that the suite has.
 
     Returns:
         scores.csv, coverage.csv, curves.csv. The coverage is that of all cells of the agents
@@ -46,11 +53,17 @@ def collect(
     scores.refuse_mixtures(table, suite)
     every = cells.expected(suite, {cell.agent for cell in given})
     standing = coverage.table(suite, every, results, runs, now)
-    return _write(suite, results, [table, standing, curves.table(suite, given, runs)])
+    found = brought.Tables(table, standing, curves.table(suite, given, runs))
+    return _with_imports(suite, results, found, imports)
 
 
 def collect_partial(
-    suite: Suite, agents: Sequence[str], results: Path, runs: Path, now: float
+    suite: Suite,
+    agents: Sequence[str],
+    results: Path,
+    runs: Path,
+    now: float,
+    imports: Sequence[str] | None = None,
 ) -> list[Path]:
     """Writes the same tables from whatever there is, unfinished runs in the curves too.
 
@@ -62,6 +75,7 @@ def collect_partial(
         results: Folder of all suites' results.
         runs: Folder of all run folders.
         now: Unix time.
+        imports: Names of imports whose rows follow ours; None for all that the suite has.
     """
     every = cells.expected(suite, agents)
     standing = coverage.table(suite, every, results, runs, now)
@@ -69,20 +83,46 @@ def collect_partial(
     finished = [cell for cell in every if status[cell] in coverage.SCORED]
     sound = [cell for cell in every if status[cell] not in ("stale", "damaged", "missing")]
     table = scores.table(finished, results, runs)
-    return _write(suite, results, [table, standing, curves.table(suite, sound, runs)])
+    found = brought.Tables(table, standing, curves.table(suite, sound, runs))
+    return _with_imports(suite, results, found, imports)
+
+
+def _with_imports(
+    suite: Suite, results: Path, found: brought.Tables, imports: Sequence[str] | None
+) -> list[Path]:
+    """Writes our tables with the imports' rows below; ours were refused already if they mix."""
+    names = store.names(results, suite.name) if imports is None else imports
+    others = brought.tables(suite, names, results)
+    return _write(suite, results, list(map(files.below, found, others)))
 
 
 def aggregate(suite: Suite, results: Path) -> list[Path]:
     """Writes aggregates.csv, profiles.csv and the per-game table games.csv from scores.csv."""
     table = files.read_table(results / suite.name / "scores.csv")
     scale = evidence.scales(suite)
-    used = table[table["game"].isin(evidence.normalisable(suite))]
+    parts = brought.beside(table, evidence.normalisable(suite))
     found = [
-        aggregates.table(suite.name, used, scale, evidence.SEED, aggregates.RESAMPLES),
-        aggregates.profile(suite.name, used, scale, evidence.SEED, aggregates.PROFILE_RESAMPLES),
+        files.one_below_the_other(
+            [_aggregates(suite, *part) for part in parts], aggregates.COLUMNS
+        ),
+        files.one_below_the_other(
+            [
+                aggregates.profile(
+                    suite.name, rows, scale, evidence.SEED, aggregates.PROFILE_RESAMPLES
+                )
+                for rows, _ in parts
+            ],
+            aggregates.PROFILE_COLUMNS,
+        ),
         tables.per_game(suite.name, table, scale, suite.games, evidence.SEED),
     ]
     return _write(suite, results, found, evidence.AGGREGATED)
+
+
+def _aggregates(suite: Suite, rows: pd.DataFrame, lacking: Sequence[str]) -> pd.DataFrame:
+    scale = evidence.scales(suite)
+    found = aggregates.table(suite.name, rows, scale, evidence.SEED, aggregates.RESAMPLES)
+    return found.assign(note=[brought.note(said, lacking) for said in found["note"]])
 
 
 def _write(

@@ -7,6 +7,7 @@ say which episodes their scores are of.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from analysis.imported.store import Protocol
 from analysis.sides import Side
 from suites.records import nearest
 
@@ -32,7 +33,16 @@ class Unlike:
         return f"{self.name} ({FIELDS[self.name]}): ours {self.ours}, theirs {self.theirs}"
 
 
-def compare(ours: Side, theirs: Side) -> tuple[list[Unlike], list[str]]:
+@dataclass(frozen=True)
+class Terms:
+    """How scores come about, of a suite or an import, with or without any scores."""
+
+    window: str
+    frames: int
+    protocol: Protocol
+
+
+def compare(ours: Side | Terms, theirs: Side | Terms) -> tuple[list[Unlike], list[str]]:
     """Returns the differences, and the fields that one of them does not state."""
     mine, other = stated(ours), stated(theirs)
     unknown = [name for name in FIELDS if None in (mine[name], other[name])]
@@ -44,7 +54,7 @@ def compare(ours: Side, theirs: Side) -> tuple[list[Unlike], list[str]]:
     return unlike, [name for name in unknown if name != "task"]  # Others have none.
 
 
-def stated(side: Side) -> Mapping[str, object]:
+def stated(side: Side | Terms) -> Mapping[str, object]:
     """Returns what a side states of each field, None where it does not."""
     found = side.protocol
     sticky = None if found.sticky is None else f"{found.sticky:g}"

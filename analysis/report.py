@@ -4,14 +4,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis import appendix, cells, coverage, evidence, files, page, pipeline, provenance, scores
+from analysis import (
+    appendix,
+    brought,
+    cells,
+    coverage,
+    evidence,
+    files,
+    page,
+    pipeline,
+    provenance,
+    scores,
+)
 from analysis.evidence import Evidence
+from analysis.imported import store
 from suites.suite import Suite
 
 ANCHORS = {
-    "aggregates": "Aggregates", "curves": "Learning curves", "games": "Score by game",
-    "worlds": "What the models imagine", "coverage": "Coverage", "protocol": "Protocol",
-    "provenance": "Provenance",
+    "verdicts": "Verdicts", "aggregates": "Aggregates", "curves": "Learning curves",
+    "profile": "Profile", "games": "Score by game", "each": "Game by game",
+    "worlds": "What the models imagine", "coverage": "Coverage", "imports": "Imports",
+    "protocol": "Protocol", "provenance": "Provenance",
 }  # fmt: skip
 
 
@@ -39,23 +52,45 @@ def build(
     Raises:
         ValueError: Nothing was run; or, without `partial`, a run is missing or does not fit.
     """
-    labels = sorted(set(agents)) if agents else cells.found_agents(suite, results, runs)
-    if not labels:
+    labels, imports = chosen(suite, results, runs, agents)
+    if not labels and not imports:
         raise ValueError(
             f"no run of suite {suite.name} in {results} or {runs}; "
             f"`snakemake --profile local --config suite={suite.name}` makes them."
         )
     now = time.time() if now is None else now
     if partial:
-        pipeline.collect_partial(suite, labels, results, runs, now)
+        pipeline.collect_partial(suite, labels, results, runs, now, imports)
     else:
         refuse_missing(suite, labels, results, runs, now)
         every = cells.expected(suite, labels)
         receipts = [cell.receipt(results) for cell in every]
-        pipeline.collect(suite, receipts, results, runs, now)
+        pipeline.collect(suite, receipts, results, runs, now, imports)
     pipeline.aggregate(suite, results)
     pipeline.figures(suite, results)
     return write(suite, results, runs)
+
+
+def chosen(
+    suite: Suite, results: Path, runs: Path, asked: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Returns labels of our own agents and names of imports.
+
+    A name that both have means both: they are told apart by their labels.
+
+    Args:
+        suite: Which.
+        results: Folder of all suites' results.
+        runs: Folder of all run folders.
+        asked: Labels or names; None for all that there are.
+    """
+    own, names = cells.found_agents(suite, results, runs), store.names(results, suite.name)
+    if asked is None:
+        return own, names
+    wanted = [each.removesuffix(brought.MARK) for each in asked]
+    imports = [name for name in names if name in wanted]
+    plain = {each for each in asked if not brought.is_label(each)}
+    return sorted(each for each in plain if each in own or each not in imports), imports
 
 
 def refuse_missing(
@@ -81,28 +116,45 @@ def write(suite: Suite, results: Path, runs: Path) -> Path:
     Raises:
         ValueError: A table is not there yet.
     """
-    from analysis import sections, worlds
+    from analysis import judged, lines, pages, sections, worlds
 
     found = evidence.read(suite, results)
-    every = cells.expected(suite, found.agents)
-    status = dict(zip(every, found.coverage["status"], strict=True))
+    own = brought.ours(found.coverage)
+    every = cells.expected(suite, found.own)
+    status = dict(zip(every, own["status"], strict=True))
     origins, settings = provenance.read([c for c in every if status[c] != "missing"], runs)
     path = results / suite.name / "report.html"
     media = worlds.found(found, runs)
-    anchors = {key: text for key, text in ANCHORS.items() if media or key != worlds.ANCHOR}
-    links = [page.element("a", text, href=f"#{anchor}") for anchor, text in anchors.items()]
+    videos = frozenset(one.cell.game for one in media)
+    means, seeds = lines.of_games(found)
+    profile = lines.of_profiles(found)
+    kept, wrong = judged.read(found, results)
+    drawn = [*means.values(), *seeds.values(), *([profile] if profile else [])]
+    parts = {
+        "verdicts": judged.section(kept, wrong),
+        "aggregates": sections.aggregate(found),
+        "curves": sections.curves(found, means),
+        "profile": sections.profile(found, profile),
+        "games": sections.games(found),
+        "each": pages.section(found, seeds, kept, origins, videos),
+        "worlds": worlds.section(media, path.parent),
+        "coverage": appendix.covered(found),
+        "imports": appendix.imports(found),
+        "protocol": appendix.protocol(found, origins),
+        "provenance": appendix.sources(found, origins, settings),
+    }
+    links = [page.element("a", ANCHORS[anchor], href=f"#{anchor}") for anchor in parts
+             if parts[anchor]]  # fmt: skip
     text = page.page(
         f"{suite.title} ({suite.name})",
-        *sections.summary(found, warnings(found, origins)),
+        sections.colours(found.agents),
+        *sections.title(found),
         page.element("nav", *links),
-        sections.aggregate(found),
-        sections.curves(found),
-        sections.profile(found),
-        sections.games(found),
-        worlds.section(media, path.parent),
-        appendix.covered(found),
-        appendix.protocol(found, origins),
-        appendix.sources(found, origins, settings),
+        parts.pop("verdicts"),
+        *sections.summary(found, warnings(found, origins)),
+        sections.legend(found.agents),
+        *parts.values(),
+        page.script(lines.numbers(found.agents, {chart.key: chart for chart in drawn})),
     )
     files.write(path, text)
     return path
@@ -110,15 +162,20 @@ def write(suite: Suite, results: Path, runs: Path) -> Path:
 
 def warnings(found: Evidence, origins: Sequence[provenance.Origin]) -> list[str]:
     """Returns what makes the report's numbers doubtful, one sentence each."""
-    said = [f"Not the same was measured: {text}" for text in scores.mixtures(found.scores,
-            found.suite)]  # fmt: skip
+    own = brought.ours(found.scores)
+    said = [f"Not the same was measured: {text}" for text in scores.mixtures(own, found.suite)]
+    said += [
+        f"{label} is not under our terms: {', '.join(map(str, unlike))}."
+        for label, facts in found.imports.items()
+        if (unlike := brought.unlike(found.suite, facts)[0])
+    ]
     said += [
         f"{row.agent}/{row.game}/{row.seed}: {row.note}."
-        for row in found.scores[found.scores["note"] != ""].itertuples()
+        for row in own[own["note"] != ""].itertuples()
     ]
     for agent in provenance.several_settings(origins):
         said.append(f"Runs of {agent} had different configurations under one label.")
-    if changed := int(found.scores["dirty"].sum()):
-        of = f"{changed} of {len(found.scores)} runs"
+    if changed := int(own["dirty"].sum()):
+        of = f"{changed} of {len(own)} runs"
         said.append(f"Made with uncommitted changes in the code: {of}.")
     return said

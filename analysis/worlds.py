@@ -42,13 +42,13 @@ def found(evidence: Evidence, runs: Path) -> list[Media]:
     rows = evidence.coverage.itertuples()
     status = {(row.agent, row.game, row.seed): row.status for row in rows}
     held: dict[tuple[str, str], Media] = {}
-    for cell in cells.expected(evidence.suite, evidence.agents):
+    for cell in cells.expected(evidence.suite, evidence.own):
         if status[cell.agent, cell.game, cell.seed] not in SHOWN:
             continue
         files = newest(cell.folder(runs) / "media")
         if files:
             held.setdefault((cell.game, cell.agent), Media(cell, files))
-    order = [(game, agent) for game in evidence.suite.games for agent in evidence.agents]
+    order = [(game, agent) for game in evidence.suite.games for agent in evidence.own]
     return [held[key] for key in order if key in held]
 
 
@@ -70,7 +70,7 @@ def section(media: Sequence[Media], folder: Path) -> Markup:
     """
     if not media:
         return Markup("")
-    room, drawn = TOTAL, []
+    room, drawn, seen = TOTAL, [], set()
     for one in media:
         parts = []
         for kind, (_, path) in sorted(one.files.items()):
@@ -78,7 +78,9 @@ def section(media: Sequence[Media], folder: Path) -> Markup:
             fits = len(data) <= min(EACH, room)
             room -= len(data) if fits else 0
             parts.append(embedded(kind, data, one.cell) if fits else linked(path, folder))
-        drawn.append(page.element("figure", *parts, caption(one)))
+        first = {} if one.cell.game in seen else {"id": f"{ANCHOR}-{one.cell.game}"}
+        seen.add(one.cell.game)
+        drawn.append(page.element("figure", *parts, caption(one), **first))
     return page.section(
         ANCHOR, HEADING, page.element("p", WORDS), page.element("div", *drawn, cls="worlds")
     )

@@ -81,11 +81,7 @@ class Import:
     """An import as it is used."""
 
     facts: Facts
-    points: Mapping[Run, Points]
-
-    def runs(self) -> dict[Run, Points]:
-        """Returns frames and returns of every run; a return is NaN where the source has none."""
-        return dict(self.points)
+    points: Mapping[Run, Points]  # a return is NaN where the source has none
 
     def scores(self, window: str | None = None) -> dict[Run, windows.Score]:
         """Returns every run's score; NaN where no point with a value is in the window.
@@ -202,6 +198,17 @@ def write(
     return Import(whole, points)
 
 
+def facts(place: Path) -> Facts:
+    """Reads what import.json says, without the points.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if not (place / FACTS).is_file() or not (place / POINTS).is_file():
+        raise ValueError(f"{place}: no import here; `reverie import` makes one")
+    return build(Facts, files.read_json(place / FACTS), str(place / FACTS))
+
+
 def read(place: Path) -> Import:
     """Reads an import.
 
@@ -213,22 +220,19 @@ def read(place: Path) -> Import:
     """
     import pandas as pd
 
-    path = place / POINTS
-    if not (place / FACTS).is_file() or not path.is_file():
-        raise ValueError(f"{place}: no import here; `reverie import` makes one")
-    facts = build(Facts, files.read_json(place / FACTS), str(place / FACTS))
+    path, found = place / POINTS, facts(place)
     data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != facts.points_sha256:
+    if hashlib.sha256(data).hexdigest() != found.points_sha256:
         raise ValueError(f"{path}: not what {FACTS} speaks of; import it again")
     table = pd.read_csv(
         io.BytesIO(data), compression="gzip", keep_default_na=False, float_precision="round_trip",
         dtype={"game": str, "seed": "int64", "frame": "int64", "return": float},
         na_values={"return": [""]},
     )  # fmt: skip
-    found = {run: (np.empty(0, np.int64), np.empty(0)) for run in _runs(facts.seeds)}
+    points = {run: (np.empty(0, np.int64), np.empty(0)) for run in _runs(found.seeds)}
     for (game, seed), rows in table.groupby(["game", "seed"], sort=False):
-        found[str(game), int(seed)] = rows["frame"].to_numpy(), rows["return"].to_numpy()
-    return Import(facts, found)
+        points[str(game), int(seed)] = rows["frame"].to_numpy(), rows["return"].to_numpy()
+    return Import(found, points)
 
 
 def _runs(seeds: Mapping[str, Iterable[int]]) -> Iterator[Run]:

@@ -208,11 +208,7 @@ def _stated(each: Contender | Side, field: str) -> str | None:
 
 def _imported(suite: Suite, cells: Sequence[Cell], found: store.Import) -> pd.DataFrame:
     """Returns the curves of an import; points without a value are left out."""
-    count, parts = curves.bins(suite), []
-    for cell in sorted(cells):
-        frames, returns = found.points[cell.game, cell.seed]
-        there = ~pd.isna(returns)
-        ended, values = frames[there].astype(float), returns[there]
-        binned = curves.binned(ended, values, suite.frames, count, ended.max(initial=0))
-        parts.append(curves.rows(cell, suite.frames, *binned))
+    parts = [
+        curves.of_run(suite, cell, *found.points[cell.game, cell.seed]) for cell in sorted(cells)
+    ]
     return pd.concat(parts)

@@ -1,6 +1,7 @@
 """Receipts -> tables of scores -> aggregates -> figures -> report; a step is a process."""
 
 import sys
+from pathlib import Path
 
 PYTHON = sys.executable
 SUITE = sweep.suite.name
@@ -9,11 +10,12 @@ HERE = f"results/{SUITE}"
 
 rule collect:
     input:
-        lambda _: sweep.receipts,
+        receipts=lambda _: sweep.receipts,
+        imports=lambda _: sorted(map(str, Path(HERE).glob("imports/*/import.json"))),
     output:
         expand(f"{HERE}/{{table}}.csv", table=["scores", "coverage", "curves"]),
     shell:
-        "{PYTHON:q} -m analysis collect {SUITE} {input:q} >/dev/null"
+        "{PYTHON:q} -m analysis collect {SUITE} {input.receipts:q} >/dev/null"
 
 
 rule aggregate:
@@ -45,6 +47,6 @@ rule report:
         rules.aggregate.output,
         rules.figures.output,
     output:
-        f"{HERE}/report.html",
+        report(f"{HERE}/report.html", category="Reports", labels={"suite": SUITE}),
     shell:
         "{PYTHON:q} -m analysis report {SUITE} >/dev/null"

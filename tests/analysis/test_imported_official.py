@@ -43,7 +43,7 @@ def test_episodes_of_atari_100k_are_scored_in_the_last_of_40_bins(tmp_path):
 def test_every_point_comes_back_as_it_was(tmp_path):
     runs = published.atari100k()
     _, found = bring(published.write(tmp_path / "a.json.gz", runs))
-    kept = found.runs()
+    kept = found.points
     assert len(kept) == len(runs)
     for run in runs:
         frames, returns = kept[run["task"].removeprefix("atari_"), run["seed"]]
@@ -54,7 +54,7 @@ def test_means_of_200m_frames_are_scored_in_the_last_of_100_bins(tmp_path):
     said, found = bring(published.write(tmp_path / "a.json.gz", published.atari57()), "atari57")
     facts = found.facts
     assert (facts.kind, facts.window) == ("bins", "last_of_100_bins")
-    assert facts.nulls == facts.runs == len(found.runs())
+    assert facts.nulls == facts.runs == len(found.points)
     assert (facts.protocol.sticky, facts.protocol.actions) == (0.25, "full")
     # The six bins of 400,000 frames from 198 to 200 million, both ends in.
     assert found.scores()["alien", 0] == store.windows.Score((495 + 500) / 2, 6)
@@ -69,7 +69,7 @@ def test_means_of_200m_frames_are_scored_in_the_last_of_100_bins(tmp_path):
 def test_a_null_is_kept_and_is_no_score(tmp_path):
     run = published.run("pong", "ppo", 0, [391_000, 395_000, 399_000], [None, 7, None])
     _, found = bring(small(tmp_path, run))
-    frames, returns = found.runs()["pong", 0]
+    frames, returns = found.points["pong", 0]
     assert frames.tolist() == [391_000, 395_000, 399_000]
     assert [math.isnan(value) for value in returns] == [True, False, True]
     assert found.scores()["pong", 0] == store.windows.Score(7.0, 1)
@@ -109,7 +109,7 @@ def test_several_methods_are_listed_and_one_is_taken_by_name(tmp_path):
     with pytest.raises(ValueError, match=r"no run of method 'pppo'.*did you mean 'ppo'\?"):
         bring(path, method="pppo")
     _, found = bring(path, method="ppo")
-    assert found.runs()["pong", 0][1].tolist() == [5.0, 5.0, 5.0]
+    assert found.points["pong", 0][1].tolist() == [5.0, 5.0, 5.0]
 
 
 def test_games_outside_the_suite_are_refused_or_left_out_by_name(tmp_path):
@@ -132,7 +132,7 @@ def test_a_misspelt_game_gets_the_nearest(tmp_path):
 def test_points_beyond_the_budget_do_not_count(tmp_path):
     run = pong(xs=[4, 399_000, 400_000, 400_004, 440_000], ys=[1, 2, 3, 40, 50])
     said, found = bring(small(tmp_path, run))
-    assert found.runs()["pong", 0][0].tolist() == [4, 399_000, 400_000]
+    assert found.points["pong", 0][0].tolist() == [4, 399_000, 400_000]
     assert found.scores()["pong", 0].value == 2.5
     assert "2 points of 1 run left out: beyond the budget of 400,000 frames (to 440,000" in said
 
@@ -145,8 +145,8 @@ def test_points_far_beyond_the_budget_are_of_another_suite(tmp_path):
 def test_episodes_may_end_at_one_frame_and_a_run_may_be_empty(tmp_path):
     runs = [pong(xs=[4, 4, 399_000]), pong(seed=1, xs=[], ys=[])]
     said, found = bring(small(tmp_path, *runs))
-    assert found.runs()["pong", 0][0].tolist() == [4, 4, 399_000]
-    assert found.runs()["pong", 1][0].tolist() == []
+    assert found.points["pong", 0][0].tolist() == [4, 4, 399_000]
+    assert found.points["pong", 1][0].tolist() == []
     assert "pong seed 1 without any value" in said
     assert "pong 1 of 2 seeds" in said
 

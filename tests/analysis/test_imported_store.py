@@ -36,11 +36,11 @@ def test_what_was_written_is_read_to_the_last_bit(place):
     written = store.write(place, FACTS, RUNS, False)
     found = store.read(place)
     assert found.facts == written.facts
-    assert set(found.runs()) == set(RUNS)
+    assert set(found.points) == set(RUNS)
     for run, (frames, returns) in RUNS.items():
-        np.testing.assert_array_equal(found.runs()[run][0], frames)
-        np.testing.assert_array_equal(found.runs()[run][1], returns)
-        assert found.runs()[run][0].dtype == np.int64
+        np.testing.assert_array_equal(found.points[run][0], frames)
+        np.testing.assert_array_equal(found.points[run][1], returns)
+        assert found.points[run][0].dtype == np.int64
     assert sorted(path.name for path in place.iterdir()) == ["import.json", "points.csv.gz"]
 
 

@@ -36,7 +36,7 @@ def cleanrl(tmp_path, points, name=PONG, tail=b""):
 
 
 def runs_of(found, game="pong", seed=3):
-    frames, returns = found.runs()[game, seed]
+    frames, returns = found.points[game, seed]
     return list(zip(frames.tolist(), returns.tolist(), strict=True))
 
 
@@ -49,7 +49,7 @@ def test_our_own_exports_come_back_as_the_episodes_that_were_played(tmp_path):
         export.tensorboard(run.path)
     said, found = bring(tmp_path / "runs", tmp_path)
     lines = [run.episode(frame) for frame in range(100, 4001, 100)]
-    assert set(found.runs()) == {("pong", 0), ("pong", 1)}
+    assert set(found.points) == {("pong", 0), ("pong", 1)}
     assert runs_of(found, seed=1) == [(line["frame"], line["return"]) for line in lines]
     assert (found.facts.method, found.facts.kind) == ("ppo", "episodes")
     assert "kind      episodes (step is frames)" in said
