@@ -74,13 +74,11 @@ def imports(found: Evidence) -> Markup:
             ". ".join(facts.notes) or "–",
         ])  # fmt: skip
     head = ["Import", "Source", "Method", "Score window", "Protocol", "Unlike ours", "Notes"]
-    text = (
-        "Scores of others, brought in with `reverie import`. Each is scored in its own window and "
-        "never pooled with our runs, whatever it is called."
-    )
-    return page.section(
-        "imports", "Imports", page.element("p", text), page.table(head, rows, "text sources")
-    )
+    text = page.element(
+        "p", "Scores of others, brought in with ", page.element("code", "reverie import"),
+        ". Each is scored in its own window and never pooled with our runs, whatever it is called.",
+    )  # fmt: skip
+    return page.section("imports", "Imports", text, page.table(head, rows, "text sources"))
 
 
 def _stated(facts: Facts) -> str:

@@ -81,8 +81,9 @@ def _card(one: Kept) -> Markup:
         page.element("p", page.element("strong", word, cls="word"), cls="said"),
         page.element("h3", f"{one.ours} against {told['theirs']}"),
         page.element("p", f"Difference of IQMs: {told['reason']}{needs}."),
-        page.element("p", f"Made of other scores than this report's: {old} changed since. Run "
-                     "`reverie compare` again.", cls="note bad") if one.old else "",
+        page.element("p", f"Made of other scores than this report's: {old} changed since. Run ",
+                     page.element("code", "reverie compare"), " again.", cls="note bad")
+        if one.old else "",
         _aggregates(told),
         page.details("Terms, sources, notes", _terms(told)),
         page.details(f"{figures.counted(len(told['by_game']), 'game')} one by one", _games(told)),

@@ -101,7 +101,7 @@ def _rgb(color: str) -> list[int]:
 def _own(label: str) -> Look:
     name = label.removesuffix(IMPORTED)
     if name != label:  # Beside an agent of that name: the same family, and yet another line.
-        return Look(_shaded(_own(name).color, 0.3), (0, (5, 1, 1, 1, 1, 1)), "X")
+        return Look(_shaded(_own(name).color, -0.3), (0, (5, 1, 1, 1, 1, 1)), "X")
     agent, _, blocks = label.partition("+")
     hue = HUES.get(agent) or OTHERS[_pick(agent, len(OTHERS))]
     if not blocks:

@@ -97,7 +97,7 @@ def aggregate(found: Evidence) -> Markup:
         page.element("p", "0 is random play, 1 the human tester; never clipped. In brackets and "
                      "as bars: the interval. A hollow mark has none."),
         page.table(head, rows, "text agents"),
-        page.element("div", *drawn, cls="panels four"),
+        page.element("div", *drawn, cls="panels two"),
         _small("Imports are aggregated by themselves, in their own windows, over the games that "
                "ours are compared on where they have a score there.") if found.imports else "",
         _small(
@@ -162,8 +162,7 @@ def colours(agents: Sequence[str]) -> Markup:
         dash = DASHES.get(str(look.dash), "9 3 2 3")
         said.append(
             f".a{place}{{--c:{look.color};--d:{dash}}}"
-            f".no{place} svg .a{place},.no{place} tr:has(.a{place}){{display:none}}"
-            f".no{place} .column{place}{{display:none}}"
+            f".no{place} svg .a{place}{{display:none}}"
             f".no{place} #agents .a{place}{{opacity:.4}}"
         )
     return page.element("style", Markup("\n".join(said)))
