@@ -1,5 +1,6 @@
 """Words and tables as LaTeX, Markdown and CSV."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from analysis.grids import escape, render
@@ -45,16 +46,20 @@ def latex(table: Typeset, name: str) -> str:
     r"""Returns a LaTeX table (booktabs) over both columns of a page, for \input."""
     looks = {"best": r"\textbf{%s}", "within": r"\underline{%s}", "": "%s"}
 
-    def cell(one: Cell) -> str:
-        more = rf" {{\scriptsize {escape(one.small)}}}" if one.small else ""
-        return looks[one.mark] % escape(one.text) + more
+    def lines_of(row: list[Cell]) -> Iterator[str]:
+        """Yields one line, and one below for the small print: side by side is wider than a page."""
+        yield " & ".join(looks[one.mark] % escape(one.text) for one in row) + r" \\"
+        if any(one.small for one in row):
+            small = (rf"\scriptsize {escape(one.small)}" if one.small else "" for one in row)
+            yield " & ".join(small) + r" \\[2pt]"
 
-    rows = [" & ".join(map(cell, row)) + r" \\" for row in table.body]
+    rows = [line for row in table.body for line in lines_of(row)]
     lines = [
         r"\begin{table*}",
-        r"  \centering\small",
+        r"  \centering\small\setlength{\tabcolsep}{4pt}",
         rf"  \caption{{{escape(table.caption.format(within='underlined'))}}}",
         rf"  \label{{tab:{name}}}",
+        r"  \par\smallskip",
         rf"  \begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
         r"    \toprule",
         f"    {' & '.join(map(escape, table.head))}" + r" \\",
