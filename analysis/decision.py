@@ -136,10 +136,16 @@ def more(difference: Difference, margin: float) -> tuple[int | None, str]:
         return found, f"needs about {found} more seed{'s' * (found > 1)}{every}"
     if bool(chance(difference, margin, _endless(difference)) >= POWER):
         return None, f"needs more than {MOST:,} more seeds"
-    error, freedom = difference.at(_endless(difference))
-    half = float(spread.quantile(BEYOND, freedom) * error)
-    alone = f"theirs alone leave -+{half:.3f} around {difference.estimate:+.3f}"
+    alone = (
+        f"theirs alone leave -+{least(difference, BEYOND):.3f} around {difference.estimate:+.3f}"
+    )
     return None, f"no number of our seeds would tell: {alone}"
+
+
+def least(difference: Difference, level: float) -> float:
+    """Returns how far an interval reaches to each side with as many seeds of ours as one likes."""
+    error, freedom = difference.at(_endless(difference))
+    return float(spread.quantile(level, freedom) * error)
 
 
 def enough(difference: Difference, margin: float, power: float) -> int | None:

@@ -141,9 +141,10 @@ def of_published(suite: Suite, name: str, place: str, scales: Scales) -> Side:
 def unbegun(place: Place, wish: Wish) -> str | None:
     """Returns the name of ours if no run of it has finished; None if one has, or nobody knows."""
     found = cells.found_agents(place.suite, place.results, place.runs)
-    like = (wish.published or "ours").partition("@")[0]
-    name = wish.agent or (found[0] if len(found) == 1 else like)
-    if wish.agent is None and len(found) > 1 and like not in found:
+    like = (wish.published or "").partition("@")[0]
+    only = found[0] if len(found) == 1 else None
+    name = wish.agent or only or like
+    if not name or (wish.agent is None and len(found) > 1 and like not in found):
         return None
     imported = name in store.names(place.results, place.suite.name)
     done = (place.results / place.suite.name / name).glob("*/*.json")

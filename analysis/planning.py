@@ -55,7 +55,7 @@ def of(found: Comparison) -> Plan:
         f"Seeds of {found.ours.name} with which `reproduced` is found, if there is no difference "
         f"(now: {now}):",
         grid(decided, [*MARGINS, found.wish.margin]),
-        (),
+        _least(decided),
     )
 
 
@@ -81,15 +81,25 @@ def alone(place: Place, wish: Wish, name: str) -> Plan:
     filled, notes = _filled(theirs.on(games))
     rng = bootstrap.generator(wish.seed, place.suite.name, theirs.name, "plan")
     one, _ = sides.spreads(filled, filled, rng)
-    rows = [[margin, *seeds] for margin, _, *seeds in grid(
-        decision.of(one, one, 0), [*MARGINS, wish.margin])]  # fmt: skip
+    decided = decision.of(one, one, 0)
+    rows = grid(decided, [*MARGINS, wish.margin])
     return Plan(
         f"{place.suite.name}: no run of {name} has finished. Seeds with which `reproduced` against "
         f"{theirs.name} would be found,\nif there is no difference and its runs vary as theirs do "
         f"({span(filled.seeds.tolist())} seeds, {len(games)} games):",
-        rows,
-        (f"theirs: {theirs.source}; window {theirs.window or 'not stated'}", *notes),
+        [[margin, *seeds] for margin, _, *seeds in rows],
+        (
+            f"theirs: {theirs.source}; window {theirs.window or 'not stated'}",
+            *notes,
+            *_least(decided),
+        ),
     )
+
+
+def _least(decided: decision.Difference) -> tuple[str, ...]:
+    reach = decision.least(decided, decision.WITHIN)
+    said = f"theirs alone leave the 90% interval at -+{reach:.3f}, however many seeds ours has"
+    return () if np.isnan(reach) else (said,)
 
 
 def _unlike(suite: Suite, theirs: Side, wish: Wish) -> list[protocols.Unlike]:

@@ -244,6 +244,8 @@ def test_a_plan_needs_no_run_of_ours(unrun):
     few, many = (next(row[i] for row in plan.grid if row[0] == "0.2") for i in (1, 2))
     assert 2 <= int(few) <= int(many)
     assert any("no spread is known for up_n_down" in note for note in plan.notes)
+    assert "however many seeds ours has" in plan.text("table")
+    assert plan.text("csv").splitlines()[0] == "margin,seeds for 80%,seeds for 90%"
 
 
 def test_the_seeds_of_a_plan_are_those_of_runs_that_vary_as_theirs_do(unrun):
@@ -280,4 +282,5 @@ def test_a_plan_of_runs_that_there_are_is_that_of_the_comparison(tmp_path):
     assert pairing.unbegun(place(sweep), asked) is None
     assert pairing.unbegun(place(sweep), replace(asked, agent=None)) is None
     assert pairing.unbegun(place(sweep), replace(asked, agent="dreamerv3")) == "dreamerv3"
+    assert pairing.unbegun(place(sweep), replace(WISH, against=tmp_path / "x")) is None
     assert contenders.known(sweep.suite, sweep.results, sweep.runs) == ["ppo"]
