@@ -82,7 +82,7 @@ def of_runs(
     deviations = run_deviations(packed, counts)
     estimate = metric(packed)
     if not np.isfinite(deviations).all():
-        return Spread(estimate, np.full((len(counts), len(estimate)), np.nan), counts)
+        return unknown(estimate, counts)
     steps = np.eye(len(counts)) * deviations / np.sqrt(counts)
     shares = _squares(metric(packed + steps[:, None]), metric(packed - steps[:, None]))
     draws = np.concatenate([metric(block) for block in bootstrap.resample(packed, rng, resamples)])
@@ -93,6 +93,11 @@ def of_runs(
     grow = np.divide(whole, seen, out=np.ones_like(whole), where=seen > 0)
     variance = draws.var(0, ddof=1) * grow + shares[~several].sum(0)
     return Spread(estimate, _scaled(shares, counts, variance), counts)
+
+
+def unknown(estimate: np.ndarray, seeds: np.ndarray) -> Spread:
+    """Returns the spread of estimates (K,) of games (M,) of which nobody knows how they vary."""
+    return Spread(estimate, np.full((len(seeds), len(estimate)), np.nan), seeds)
 
 
 def run_deviations(packed: np.ndarray, counts: np.ndarray) -> np.ndarray:
