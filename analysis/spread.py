@@ -1,15 +1,15 @@
 """How far an estimate may be from the truth when there are few seeds.
 
-The percentile bootstrap is too narrow there: of 95% intervals of an IQM over 26 games 85% hold the
-truth with 3 seeds and 89% with 5. Two things are missing. Drawing n seeds out of n has only
-(n - 1) / n of the variance, and the variance itself is an estimate with few degrees of freedom.
-So here an interval is
+The percentile bootstrap is too narrow there: of 95% intervals of an IQM over 26 games 86 to 87%
+hold the truth with 3 seeds and 88 to 92% with 5. Two things are missing. Drawing n seeds out of n
+has only (n - 1) / n of the variance, and the variance itself is an estimate with few degrees of
+freedom. So here an interval is
 
     estimate -+ t(freedom) * sqrt(variance),
 
 with the variance of bootstrap draws times n / (n - 1), and Satterthwaite's degrees of freedom from
 what each game adds to it: how far the estimate moves as that game's mean moves by its standard
-error. Of the 95% intervals of a difference 93 to 98% hold the truth with 3, 5 and 10 seeds,
+error. Of the 95% intervals of a difference 93 to 99% hold the truth with 3, 5 and 10 seeds,
 whatever the metric (benchmarks/verdicts.py). Of a single median fewer do: noise in the games'
 means moves medians to one side, which a difference cancels.
 
