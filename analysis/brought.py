@@ -16,7 +16,7 @@ from analysis import aggregates, contenders, coverage, curves, palette, protocol
 from analysis.cells import Cell
 from analysis.imported import store
 from analysis.imported.store import Facts, Import
-from analysis.protocols import Terms, Unlike
+from analysis.protocols import Unlike
 from suites import windows
 from suites.suite import Suite
 
@@ -114,9 +114,10 @@ def facts(suite: Suite, coverage: pd.DataFrame, results: Path) -> dict[str, Fact
 
 def unlike(suite: Suite, found: Facts) -> tuple[list[Unlike], list[str]]:
     """Returns what an import does otherwise than the suite, and the fields it does not state."""
-    window = suite.score.window
-    mine = Terms(window, suite.frames, contenders.of_suite(suite, window))
-    return protocols.compare(mine, Terms(found.window, found.budget, found.protocol))
+    window, task = suite.score.window, suite.task.model_dump(mode="json")
+    mine = protocols.of_task(task, suite.task_digest, window)
+    other = {"window": found.window, "frames": found.budget, **found.protocol.model_dump()}
+    return protocols.compare({"window": window, "frames": suite.frames, **mine}, other)
 
 
 def beside(table: pd.DataFrame, every: Sequence[str]) -> list[tuple[pd.DataFrame, list[str]]]:

@@ -4,15 +4,16 @@ A name is an import's (`reverie import --as NAME`) or the label of an agent of o
 has the window that made it: an import's published one, a suite's, or the one that was asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from analysis import cells, scores
+from analysis import cells, protocols, provenance, scores
 from analysis.imported import store
-from analysis.imported.store import Protocol
+from analysis.protocols import Protocol
 from suites import windows
 from suites.records import nearest
 from suites.suite import Suite
@@ -47,7 +48,12 @@ class Contender:
 
 
 def load(
-    suite: Suite, names: Sequence[str], results: Path, runs: Path, window: str | None
+    suite: Suite,
+    names: Sequence[str],
+    results: Path,
+    runs: Path,
+    window: str | None,
+    as_made: bool = False,
 ) -> list[Contender]:
     """Returns contenders, in order.
 
@@ -57,13 +63,16 @@ def load(
         results: Folder of all suites' results, imports among them.
         runs: Folder of all run folders.
         window: Name of one for all; None for each one's own.
+        as_made: Whether task, budget and window of our runs may be others than the suite's file
+            says today; the contender's are those that the runs were made with.
 
     Raises:
-        ValueError: A name is nobody's, or its episodes are not there to be scored anew.
+        ValueError: A name is nobody's, its episodes are not there to be scored anew, or its runs
+            do not measure the same.
     """
     if window is not None:
         windows.parse(window)
-    return [_load(suite, name, results, runs, window) for name in dict.fromkeys(names)]
+    return [_load(suite, name, results, runs, window, as_made) for name in dict.fromkeys(names)]
 
 
 def known(suite: Suite, results: Path, runs: Path) -> list[str]:
@@ -71,7 +80,9 @@ def known(suite: Suite, results: Path, runs: Path) -> list[str]:
     return [*cells.found_agents(suite, results, runs), *store.names(results, suite.name)]
 
 
-def _load(suite: Suite, name: str, results: Path, runs: Path, window: str | None) -> Contender:
+def _load(
+    suite: Suite, name: str, results: Path, runs: Path, window: str | None, as_made: bool
+) -> Contender:
     if name in store.names(results, suite.name):
         if name in cells.found_agents(suite, results, runs):
             raise ValueError(
@@ -87,7 +98,14 @@ def _load(suite: Suite, name: str, results: Path, runs: Path, window: str | None
             f"{name!r} has no finished run and is no import in {results / suite.name}; there are: "
             f"{', '.join(there) or 'none'}{nearest(name, there)}"
         )
-    return _of_runs(suite, name, finished, results, runs, window)
+    table = scores.table(finished, results, runs)
+    if not as_made:
+        scores.refuse_mixtures(table, suite)
+    chosen = window or str(table["window"][0])
+    if window is not None:
+        table = _again(table, runs, windows.parse(window))
+    scores.refuse_mixtures(table, None, f"{name} in {results / suite.name}")
+    return _of_runs(suite, name, table, finished, runs, chosen)
 
 
 def of_import(found: store.Import, window: str | None = None) -> Contender:
@@ -104,52 +122,58 @@ def of_import(found: store.Import, window: str | None = None) -> Contender:
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     commits = (facts.commit,) if facts.commit else ()
-    return Contender(facts.name, True, chosen, facts.budget, facts.protocol, table, commits)
+    protocol = facts.protocol.model_dump()
+    return Contender(facts.name, True, chosen, facts.budget, protocol, table, commits)
 
 
 def _of_runs(
     suite: Suite,
     name: str,
+    table: pd.DataFrame,
     finished: Sequence[cells.Cell],
-    results: Path,
     runs: Path,
-    window: str | None,
+    window: str,
 ) -> Contender:
-    table = scores.table(finished, results, runs)
-    scores.refuse_mixtures(table, suite)
-    chosen = window or suite.score.window
-    if chosen != suite.score.window:
-        found = [_again(suite, cell, runs, windows.parse(chosen)) for cell in finished]
-        table = table.assign(
-            score=[score.value for score in found],
-            episodes=[score.episodes for score in found],
-            window=chosen,
-        )
+    first = table.iloc[0]  # They are all alike.
+    digest, frames = str(first["task_hash"]), int(first["frames"])
+    protocol = protocols.of_task(_task(suite, digest, finished, runs), digest, window)
     commits = tuple(sorted({str(commit) for commit in table["commit"] if commit}))
-    protocol = of_suite(suite, chosen)
-    return Contender(name, False, chosen, suite.frames, protocol, table[COLUMNS], commits)
+    return Contender(name, False, window, frames, protocol, table[COLUMNS], commits)
 
 
-def _again(suite: Suite, cell: cells.Cell, runs: Path, window: windows.Window) -> windows.Score:
-    """Scores a run in another window than its suite's.
+def _again(table: pd.DataFrame, runs: Path, window: windows.Window) -> pd.DataFrame:
+    """Returns scores in another window than that of the receipts.
 
     Raises:
-        ValueError: Its episodes are not there.
+        ValueError: Episodes of a run are not there.
     """
-    folder = cell.folder(runs)
-    if not (folder / "episodes.jsonl").is_file():
-        raise ValueError(
-            f"{folder / 'episodes.jsonl'} is not there, so {cell} has its score in the window "
-            f"{suite.score.window} only; {window.name} cannot be had"
-        )
-    return scores.of_folder(folder, window, suite.frames)
+    found = []
+    for row in table.itertuples(index=False):
+        cell = cells.Cell(row.suite, row.agent, row.game, row.seed)
+        folder = cell.folder(runs)
+        if row.window == window.name:
+            found.append((row.score, row.episodes))
+            continue
+        if not (folder / "episodes.jsonl").is_file():
+            raise ValueError(
+                f"{folder / 'episodes.jsonl'} is not there, so {cell} has its score in the window "
+                f"{row.window} only; {window.name} cannot be had"
+            )
+        score = scores.of_folder(folder, window, row.frames)
+        found.append((score.value, score.episodes))
+    values, episodes = zip(*found, strict=True)
+    return table.assign(score=values, episodes=episodes, window=window.name)
 
 
-def of_suite(suite: Suite, window: str) -> Protocol:
-    """Returns the protocol of a suite's runs, scored in a window."""
-    kind = "evaluation" if windows.parse(window).kind == "evaluation" else "training"
-    task = suite.task
-    return Protocol(sticky=task.sticky, actions=task.actions, episodes=kind, task=suite.task_digest)
+def _task(
+    suite: Suite, digest: str, finished: Sequence[cells.Cell], runs: Path
+) -> Mapping[str, Any]:
+    """Returns the task that runs were made with; empty where nobody knows more than its hash."""
+    if digest == suite.task_digest:
+        return suite.task.model_dump(mode="json")
+    origins, _ = provenance.read(finished, runs)
+    told = (each.config for each in origins if each.config.get("task_hash") == digest)
+    return next((each["task"] for each in told if isinstance(each.get("task"), dict)), {})
 
 
 def joined(contenders: Sequence[Contender]) -> pd.DataFrame:

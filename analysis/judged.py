@@ -14,6 +14,7 @@ from analysis.evidence import Evidence
 from analysis.page import Markup
 
 SURE = 0.05
+SIDES = ("ours", "theirs")
 CLASSES = {"reproduced": "good", "better": "good", "not reproduced": "bad", "inconclusive": "open"}
 
 
@@ -22,7 +23,7 @@ class Kept:
     """One kept verdict."""
 
     path: Path
-    told: dict[str, Any]  # As of comparison.Comparison.record.
+    told: dict[str, Any]  # As of verdict_file.record.
     ours: str  # Label in the report's tables.
     old: list[str]  # Games whose score is another one now.
 
@@ -69,12 +70,8 @@ def section(kept: list[Kept], wrong: list[str]) -> Markup:
 
 def _card(one: Kept) -> Markup:
     told = one.told
-    word, more = told["verdict"], told["more_seeds"]
-    needs = ""
-    if word == "inconclusive":
-        needs = "; no number of our seeds would tell" if more is None else (
-            f"; about {figures.counted(more, 'more seed')} would tell"
-        )  # fmt: skip
+    word = told["verdict"]
+    needs = f"; {told['remedy']}" if word == "inconclusive" and told["remedy"] else ""
     old = figures.counted(len(one.old), "game")
     return page.element(
         "article",
@@ -119,6 +116,8 @@ def _terms(told: dict[str, Any]) -> Markup:
         ("Human table", told["human"]),
         ("Ours", told["sources"]["ours"]),
         ("Theirs", told["sources"]["theirs"]),
+        ("Protocols", ", ".join(f"{side} {told['protocol'][side]['hash'][:10]}" for side in SIDES)),
+        ("Seed of the bootstrap", str(told["seed"])),
     ]
     if told["allowed"]:
         unlike = [f"{e['name']}: ours {e['ours']}, theirs {e['theirs']}" for e in told["allowed"]]

@@ -1,24 +1,37 @@
 """What two sides did otherwise, so that like is compared with like.
 
-A field that one side does not state is no difference, and is said to be unknown: most papers do not
-say which episodes their scores are of.
+A protocol is a mapping from fields to plain values; None, or no such field, is "not stated". That
+is no difference, and is said to be unknown: most papers do not say which episodes their scores are
+of. Of runs of ours it is what their receipts and config.json say, whatever the suite says today.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from analysis.imported.store import Protocol
-from analysis.sides import Side
+from suites import windows
 from suites.records import nearest
 
 FIELDS = {
     "frames": "budget of a run, in frames",
     "window": "which episodes make a score",
     "episodes": "training or evaluation episodes",
+    "human": "table of random and human scores",
     "sticky": "probability that an action is repeated",
     "actions": "minimal or full action set",
+    "frame_skip": "frames per agent step",
+    "noops": "no-op frames after a reset",
+    "cap": "frames per episode",
+    "pooling": "last frames of a step that an image is of",
+    "score": "which points an episode counts",
+    "truncation_is_terminal": "whether the cap ends an episode as the game does",
+    "stale_first_frame": "whether an episode opens with an old image",
     "task": "hash of the whole task, of our own runs",
 }
+WHOLE = ("frames", "window", "episodes", "human", "task")  # Not of the task, or all of it.
+OWN = ("pooling", "score", "truncation_is_terminal", "stale_first_frame", "task")  # No paper's.
+
+Protocol = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,50 +43,66 @@ class Unlike:
     theirs: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({FIELDS[self.name]}): ours {self.ours}, theirs {self.theirs}"
+        about = FIELDS.get(self.name, "a setting of the task")
+        return f"{self.name} ({about}): ours {self.ours}, theirs {self.theirs}"
 
 
-@dataclass(frozen=True)
-class Terms:
-    """How scores come about, of a suite or an import, with or without any scores."""
+def of_task(task: Mapping[str, Any], digest: str, window: str) -> dict[str, Any]:
+    """Returns the protocol of runs of ours.
 
-    window: str
-    frames: int
-    protocol: Protocol
+    Args:
+        task: As in their config.json; empty where nobody knows it.
+        digest: Its hash, as in their receipts.
+        window: Name of the window that scores them.
+    """
+    kind = windows.parse(window).kind
+    quirks = task.get("quirks") or {}
+    plain = {key: value for key, value in task.items() if key != "quirks"}
+    unknown = {"sticky": None, "actions": None}
+    episodes = "evaluation" if kind == "evaluation" else "training"
+    return {**unknown, **plain, **quirks, "episodes": episodes, "task": digest}
 
 
-def compare(ours: Side | Terms, theirs: Side | Terms) -> tuple[list[Unlike], list[str]]:
-    """Returns the differences, and the fields that one of them does not state."""
-    mine, other = stated(ours), stated(theirs)
-    unknown = [name for name in FIELDS if None in (mine[name], other[name])]
+def compare(ours: Protocol, theirs: Protocol) -> tuple[list[Unlike], list[str]]:
+    """Returns the differences, and the fields that one of them does not state.
+
+    The hash of the task is a difference only where no field of the task says what it is.
+    """
+    known = {*ours, *theirs}
+    names = [*FIELDS, *sorted(known - set(FIELDS))]
+    unknown = [name for name in names if None in (ours.get(name), theirs.get(name))]
     unlike = [
-        Unlike(name, str(mine[name]), str(other[name]))
-        for name in FIELDS
-        if name not in unknown and mine[name] != other[name]
+        Unlike(name, words(ours[name]), words(theirs[name]))
+        for name in names
+        if name not in unknown and words(ours[name]) != words(theirs[name])
     ]
-    return unlike, [name for name in unknown if name != "task"]  # Others have none.
+    if any(each.name not in WHOLE for each in unlike):
+        unlike = [each for each in unlike if each.name != "task"]
+    return unlike, [name for name in unknown if name not in OWN]
 
 
-def stated(side: Side | Terms) -> Mapping[str, object]:
-    """Returns what a side states of each field, None where it does not."""
-    found = side.protocol
-    sticky = None if found.sticky is None else f"{found.sticky:g}"
-    return {
-        "frames": f"{side.frames:,}", "window": side.window, "episodes": found.episodes,
-        "sticky": sticky, "actions": found.actions, "task": found.task,
-    }  # fmt: skip
+def words(value: object) -> str:
+    """Returns a value as it is read: 400,000 or 0.25 or 0 to 30."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list | tuple):
+        return " to ".join(map(words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def refuse(unlike: Collection[Unlike], allowed: Collection[str]) -> None:
     """Refuses to compare what is unlike, unless each difference was allowed by name.
 
     Raises:
-        ValueError: A difference was not allowed, or a name is none of FIELDS.
+        ValueError: A difference was not allowed, or a name is no field.
     """
+    fields = [*FIELDS, *(each.name for each in unlike if each.name not in FIELDS)]
     for name in allowed:
-        if name not in FIELDS:
-            known = ", ".join(FIELDS)
-            raise ValueError(f"--allow: saw {name!r}; allowed are {known}{nearest(name, FIELDS)}")
+        if name not in fields:
+            known = ", ".join(fields)
+            raise ValueError(f"--allow: saw {name!r}; allowed are {known}{nearest(name, fields)}")
     open_ = [each for each in unlike if each.name not in allowed]
     if open_:
         names = ",".join(each.name for each in open_)

@@ -138,19 +138,24 @@ def of_folder(folder: Path, window: windows.Window, frames: int) -> windows.Scor
     return windows.score(window, frames, *lines)
 
 
-def mixtures(table: "pd.DataFrame", suite: Suite) -> list[str]:
+def mixtures(table: "pd.DataFrame", suite: Suite | None) -> list[str]:
     """Returns what forbids to pool these scores, one sentence each; none where they agree.
 
     Args:
         table: Scores, as of `table`.
-        suite: Its task, budget and window are what the scores must be of.
+        suite: Its task, budget and window are what the scores must be of; None: whatever they are
+            of, if it is one and the same.
     """
-    wanted = {"task_hash": suite.task_digest, "frames": suite.frames, "window": suite.score.window}
+    wanted: dict[str, object] = dict.fromkeys(("task_hash", "frames", "window"))
+    if suite is not None:
+        wanted |= {"task_hash": suite.task_digest, "frames": suite.frames}
+        wanted["window"] = suite.score.window
     said = []
     for column, value in wanted.items():
         groups = {str(key): len(rows) for key, rows in table.groupby(column)}
-        if set(groups) - {str(value)}:
-            said.append(f"{column}: {_listed(groups)}; the suite file says {value}.")
+        if len(groups) > 1 or (value is not None and set(groups) - {str(value)}):
+            rule = "" if value is None else f"; the suite file says {value}"
+            said.append(f"{column}: {_listed(groups)}{rule}.")
     for agent, rows in table.groupby("agent"):
         views = {str(key): len(part) for key, part in rows.groupby("view_hash")}
         if len(views) > 1:
@@ -158,17 +163,21 @@ def mixtures(table: "pd.DataFrame", suite: Suite) -> list[str]:
     return said
 
 
-def refuse_mixtures(table: "pd.DataFrame", suite: Suite) -> None:
+def refuse_mixtures(table: "pd.DataFrame", suite: Suite | None, where: str = "") -> None:
     """Refuses to go on with scores that do not measure the same.
+
+    Args:
+        table: Scores, as of `table`.
+        suite: As of `mixtures`.
+        where: They are from, if there is no suite.
 
     Raises:
         ValueError: Tasks, budgets, windows or one agent's views differ; both sides are listed.
     """
     if said := mixtures(table, suite):
         raise ValueError(
-            f"results of {suite.name} cannot be pooled, they do not measure the same. "
-            + " ".join(said)
-            + " Run the stale ones again, or move them away."
+            f"results of {suite.name if suite else where} cannot be pooled, they do not measure "
+            f"the same. {' '.join(said)} Run the stale ones again, or move them away."
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from analysis import aggregates, bootstrap, spread
 from analysis.aggregates import Scales
 from analysis.contenders import Contender
-from analysis.imported.store import Protocol
+from analysis.protocols import Protocol
 from analysis.references import tables
 from analysis.spread import Spread
 
@@ -26,7 +26,7 @@ class Side:
     name: str
     window: str | None  # None: not stated.
     frames: int
-    protocol: Protocol  # None in a field: not stated.
+    protocol: Protocol  # Without frames and window.
     games: tuple[str, ...]  # M
     runs: np.ndarray | None  # (N, M), each column's scores first, then NaN; None of a table
     means: np.ndarray  # (M,)
@@ -34,6 +34,17 @@ class Side:
     seeds: np.ndarray  # (M,); 0 where nobody knows
     source: str
     notes: tuple[str, ...]
+    commits: tuple[str, ...] = ()  # That made them, or that read an import.
+
+    def stated(self, human: str) -> Protocol:
+        """Returns the whole protocol.
+
+        Args:
+            human: Table of random and human scores that runs are normalised with.
+        """
+        table = self.protocol.get("human") if self.runs is None else human
+        about = {"frames": self.frames, "window": self.window, "human": table}
+        return {**self.protocol, **about}
 
     def on(self, games: Sequence[str]) -> "Side":
         """Returns the same with some of its games only, in another order."""
@@ -63,6 +74,7 @@ def of_contender(found: Contender, scales: Scales) -> Side:
     return Side(
         found.name, found.window, found.frames, found.protocol, tuple(map(str, wide.columns)),
         runs, np.nanmean(runs, 0) if runs.size else np.empty(0), deviations, counts, source, notes,
+        found.commits,
     )  # fmt: skip
 
 
@@ -96,9 +108,7 @@ def of_published(suite: str, frames: int, name: str, scales: Scales) -> Side:
         name=method.name,
         window=method.window,
         frames=frames,
-        protocol=Protocol(
-            sticky=stated.sticky, actions=stated.actions, episodes=stated.episodes, task=None
-        ),
+        protocol=stated.model_dump(exclude={"words", "scales"}) | {"human": stated.scales},
         games=tuple(each.game for each in held),
         runs=None,
         means=(np.array([each.score for each in held]) - pairs[:, 0]) / size,
@@ -116,11 +126,11 @@ def completed(theirs: Side, ours: Side) -> tuple[Side, list[str]]:
 
     Args:
         theirs: A table.
-        ours: Of the same games; its deviations may be unknown too, and stay so.
+        ours: Of the same games; where one's deviation is unknown too, its other games' is taken.
     """
     said = []
     unknown = ~np.isfinite(theirs.deviations)
-    deviations = np.where(unknown, ours.deviations, theirs.deviations)
+    deviations = np.where(unknown, spread.from_peers(ours.deviations), theirs.deviations)
     if unknown.any():
         which = "any game" if unknown.all() else ", ".join(np.array(theirs.games)[unknown])
         said.append(f"no spread is published for {which}: taken to be that of {ours.name}")

@@ -2,7 +2,7 @@
 
 import math
 
-from analysis import protocols, sides
+from analysis import sides
 from analysis.aggregates import METRICS as NAMES
 from analysis.by_game import Row
 from analysis.comparison import Comparison
@@ -31,17 +31,11 @@ def text(found: Comparison, form: str) -> str:
 def head(found: Comparison) -> str:
     """Returns the verdict in two lines."""
     ours, theirs = found.ours, found.theirs
-    more = found.verdict.needed
-    if found.verdict.word != "inconclusive":
-        needs = ""
-    elif more is None:
-        needs = "; no number of our seeds would tell"
-    else:
-        needs = f"; needs about {more} more seed{'s' * (more > 1)}"
+    needs = f"; {found.verdict.remedy}" if found.verdict.remedy else ""
     iqm = " of games' means" if sides.by_means(ours, theirs) else ""
     part = "" if found.complete else f" on {len(ours.games)} games of {len(found.every)}"
     return (
-        f"{found.suite}: {ours.name} against {theirs.name}{part}: "
+        f"{found.suite}: {ours.name} against {found.opponent}{part}: "
         f"{found.verdict.word.upper()}\n"
         f"difference of IQMs{iqm}: {found.verdict.reason}{needs}\n"
     )
@@ -93,23 +87,14 @@ def about(found: Comparison) -> list[str]:
     said = [
         f"ours: {ours.source}; window {ours.window}",
         f"theirs: {theirs.source}; window {theirs.window or 'not stated'}",
-        f"margin {found.margin:g} of human-normalised score; {len(ours.games)} games; human table "
-        f"{found.human}; p: Holm's over all games, * below {SURE:g}",
+        f"margin {found.wish.margin:g} of human-normalised score; {len(ours.games)} games; human "
+        f"table {found.wish.human}; p: Holm's over all games, * below {SURE:g}",
     ]
     said += [f"allowed to differ: {each}" for each in found.unlike]
     if found.unknown:
-        told = ", ".join(f"{name} ({protocols.FIELDS[name]})" for name in found.unknown)
-        said.append(f"not stated by both: {told}")
+        said.append(f"not stated by both: {', '.join(found.unknown)}")
     return said + found.notes
 
 
 def _ends(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
-
-
-def planned(grid: Grid, found: Comparison) -> str:
-    """Returns the plan of seeds as text."""
-    return (
-        f"\nSeeds of {found.ours.name} with which `reproduced` is found, if there is no difference "
-        f"(now: {found.decided.seeds}):\n\n{render(grid, 'table')}"
-    )

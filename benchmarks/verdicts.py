@@ -5,30 +5,37 @@
 Runs of 26 games are drawn around the means and spreads that DreamerV3 published for Atari 100k, as
 a normal distribution has them, with a long tail, or with one run in five that fails. Theirs are 5
 seeds of the same truth, as runs or as a table of means and spreads; ours are 3, 5 or 10 seeds of
-it, moved by some human-normalised score. A verdict is wrong that contradicts that: another word
-than "reproduced" or "inconclusive" where nothing was moved, "reproduced" where everything was moved
-by the margin or more, and any word of the other direction. "Inconclusive" is never wrong.
+it, or unequal numbers of them (2, 3, 5 and 10 in turn, from game to game), moved by some
+human-normalised score. A table may lack all spreads, and ours are taken for them. A verdict is
+wrong that contradicts the truth: another word than "reproduced" or "inconclusive" where nothing was
+moved, "reproduced" where everything was moved by the margin or more, and any word of the other
+direction. "Inconclusive" is never wrong.
+
+Beside them, how often the plain percentile bootstrap's interval of an IQM (`reverie aggregate`)
+holds that of the distribution that the runs are drawn from.
 """
 
 import argparse
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from analysis import bootstrap, decision, sides, spread
-from analysis.imported.store import Protocol
+from analysis import aggregates, bootstrap, decision, sides, spread
 from analysis.references import baselines, tables
 from benchmarks import rounds
 
 RESULTS = Path(__file__).parent / "results" / "verdicts.json"
 SEEDS, THEIRS = (3, 5, 10), 5
+UNEQUAL = (2, 3, 5, 10)
 MARGIN = decision.MARGIN
-MOVED = (0.0, -MARGIN, -0.3, 0.3)
-UNSTATED = Protocol(sticky=None, actions=None, episodes=None, task=None)
+MOVED = (0.0, -MARGIN, MARGIN, -0.3, 0.3)
+RESAMPLES, TRUTH = 2_000, 20_000  # Of a plain interval; seeds that stand for a distribution.
 
+Other = Literal["runs", "table", "table without spreads"]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
 
@@ -63,26 +70,59 @@ def truth() -> tuple[np.ndarray, np.ndarray]:
     return means, np.where(np.isnan(spreads), np.nanmedian(spreads), spreads)
 
 
-def side(runs: np.ndarray, as_table: bool) -> sides.Side:
-    """Returns runs (N, M) as one side, or as the table that a paper would print of them."""
-    seeds, count = runs.shape
+@dataclass(frozen=True)
+class Setting:
+    """One kind of comparison."""
+
+    runs: str  # A key of KINDS.
+    seeds: int | None  # Of ours, in every game; None: UNEQUAL.
+    theirs: Other
+
+    def counts(self, games: int) -> np.ndarray:
+        """Returns our seeds of each game."""
+        return np.resize(UNEQUAL if self.seeds is None else self.seeds, games)
+
+    def about(self) -> dict[str, object]:
+        """Returns it as plain values."""
+        seeds = "2 to 10" if self.seeds is None else self.seeds
+        return {"runs": self.runs, "seeds": seeds, "theirs": self.theirs}
+
+
+def settings() -> Iterator[Setting]:
+    """Yields every kind of comparison."""
+    for kind in KINDS:
+        for seeds in (*SEEDS, None):
+            yield Setting(kind, seeds, "runs")
+            yield Setting(kind, seeds, "table")
+            yield Setting(kind, seeds, "table without spreads")
+
+
+def side(runs: np.ndarray, other: Other) -> sides.Side:
+    """Returns runs (N, M), NaN after each game's own, as one side, or as the table of a paper."""
+    packed, counts = bootstrap.pack(runs)
+    known = other != "table without spreads"
     return sides.Side(
-        name="synthetic", window=None, frames=400_000, protocol=UNSTATED,
-        games=tuple(f"game {index}" for index in range(count)),
-        runs=None if as_table else runs, means=runs.mean(0), deviations=runs.std(0, ddof=1),
-        seeds=np.full(count, seeds), source="drawn", notes=(),
+        name="synthetic", window=None, frames=400_000, protocol={},
+        games=tuple(f"game {index}" for index in range(len(counts))),
+        runs=packed if other == "runs" else None, means=np.nanmean(packed, 0),
+        deviations=np.nanstd(packed, 0, ddof=1) if known else np.full(len(counts), np.nan),
+        seeds=counts, source="drawn", notes=(),
     )  # fmt: skip
 
 
-def replicate(
-    rng: np.random.Generator, draw: Draw, seeds: int, as_table: bool
-) -> tuple[decision.Difference, np.ndarray]:
+def replicate(rng: np.random.Generator, of: Setting) -> tuple[decision.Difference, np.ndarray]:
     """Returns one comparison of equals: the difference of IQMs, and the intervals of METRICS."""
     means, spreads = truth()
-    mine, other = (means + spreads * draw(rng, (n, len(means))) for n in (seeds, THEIRS))
-    first, second = sides.spreads(side(mine, False), side(other, as_table), rng)
-    both = spread.difference(first, second)
-    return decision.of(first, second, both, 0, seeds), both.interval()
+    draw, counts = KINDS[of.runs], of.counts(len(means))
+    mine = means + spreads * draw(rng, (counts.max(), len(means)))
+    mine[np.arange(len(mine))[:, None] >= counts] = np.nan
+    ours = side(mine, "runs")
+    theirs = side(means + spreads * draw(rng, (THEIRS, len(means))), of.theirs)
+    taken = np.isnan(theirs.deviations)
+    filled, _ = sides.completed(theirs, ours)
+    first, second = sides.spreads(ours, filled, rng)
+    both = spread.difference(first, second, taken)
+    return decision.of(first, second, 0, taken), both.interval()
 
 
 def wrong(word: decision.Word, moved: float) -> bool:
@@ -92,12 +132,11 @@ def wrong(word: decision.Word, moved: float) -> bool:
     return word in ("reproduced", "better" if moved < 0 else "not reproduced")
 
 
-def study(kind: str, seeds: int, as_table: bool, replications: int) -> Iterator[dict]:
+def study(of: Setting, replications: int) -> Iterator[dict]:
     """Yields the outcome for each of MOVED, and how often intervals held the truth."""
-    rng = bootstrap.generator(0, kind, str(seeds), str(as_table))
-    found = [replicate(rng, KINDS[kind], seeds, as_table) for _ in range(replications)]
+    rng, about = bootstrap.generator(0, *map(str, of.about().values())), of.about()
+    found = [replicate(rng, of) for _ in range(replications)]
     held = np.mean([(ends[0] <= 0) & (ends[1] >= 0) for _, ends in found], 0)
-    about = {"runs": kind, "seeds": seeds, "theirs": "table" if as_table else "runs"}
     yield about | {"held": dict(zip(sides.METRICS, held.tolist(), strict=True))}
     for moved in MOVED:
         # Moving all runs moves an IQM by as much, and changes no spread.
@@ -111,6 +150,26 @@ def study(kind: str, seeds: int, as_table: bool, replications: int) -> Iterator[
         yield about | {"moved": moved, "verdicts": shares, "wrong": rate, "interval": ends}
 
 
+def plain(kind: str, seeds: int, replications: int) -> dict:
+    """Returns how often a plain percentile interval of an IQM held the distribution's."""
+    means, spreads = truth()
+    rng, place = (
+        bootstrap.generator(0, kind, str(seeds), "plain"),
+        [*aggregates.METRICS].index("iqm"),
+    )
+
+    def drawn(n: int) -> np.ndarray:
+        return means + spreads * KINDS[kind](rng, (n, len(means)))
+
+    wanted = aggregates.estimate(drawn(TRUTH))[place]
+    ends = [
+        bootstrap.interval(aggregates.estimate, drawn(seeds), rng, RESAMPLES)[:, place]
+        for _ in range(replications)
+    ]
+    rate = float(np.mean([low <= wanted <= high for low, high in ends]))
+    return {"runs": kind, "seeds": seeds, "plain": rate, "interval": binomial(rate, replications)}
+
+
 def binomial(rate: float, count: int) -> tuple[float, float]:
     """Returns Wilson's 95% interval of a rate."""
     z = 1.959964
@@ -120,7 +179,7 @@ def binomial(rate: float, count: int) -> tuple[float, float]:
 
 
 def table(found: list[dict]) -> str:
-    """Returns both tables in Markdown."""
+    """Returns the tables in Markdown."""
     lines = ["| runs | seeds | theirs | moved by | wrong | reproduced | not | better | open |"]
     lines.append("|---|---|---|---|---|---|---|---|---|")
     for row in (each for each in found if "moved" in each):
@@ -135,6 +194,12 @@ def table(found: list[dict]) -> str:
     for row in (each for each in found if "held" in each):
         held = " | ".join(f"{row['held'][name]:.1%}" for name in sides.METRICS)
         lines.append(f"| {row['runs']} | {row['seeds']} | {row['theirs']} | {held} |")
+    lines += ["", "| runs | seeds | plain percentile interval of an IQM |", "|---|---|---|"]
+    for row in (each for each in found if "plain" in each):
+        low, high = row["interval"]
+        lines.append(
+            f"| {row['runs']} | {row['seeds']} | {row['plain']:.1%} ({low:.1%}..{high:.1%}) |"
+        )
     return "\n".join(lines)
 
 
@@ -145,11 +210,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     found = []
-    for kind in KINDS:
-        for seeds in SEEDS:
-            for as_table in (False, True):
-                found += study(kind, seeds, as_table, args.replications)
-                print(f"  {kind}, {seeds} seeds, {found[-1]['theirs']}", flush=True)
+    for of in settings():
+        found += study(of, args.replications)
+        print(f"  {', '.join(map(str, of.about().values()))}", flush=True)
+    found += [plain(kind, seeds, args.replications) for kind in KINDS for seeds in SEEDS]
     print(f"\n{table(found)}")
     about = {"command": f"python -m benchmarks.verdicts --replications {args.replications}"}
     rounds.write(args.out, about | {"outcomes": found}, {})

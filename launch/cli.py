@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from launch import drawing, importing, sweeps, verdicts
-from launch.parser import Parser, Verbs, labels, natural, positive, verb
+from launch.parser import Parser, Verbs, hush, labels, natural, positive, verb
 
 EXAMPLES = """examples:
   reverie suites                                       what can be measured
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"reverie {args.name}: interrupted", file=sys.stderr)
         return 130  # As shells count: 128 + SIGINT.
     except BrokenPipeError:  # The reader of our output has gone: `reverie suites | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        hush()
         return 0
 
 

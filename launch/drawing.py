@@ -18,6 +18,8 @@ FIGURES = {
 TABLES = {
     "games": "scores of every game, best marked",
     "aggregates": "human-normalised aggregates with intervals, best marked",
+    "improvement": "probability that one agent is better than another",
+    "efficiency": "area below the IQM against frames",
 }
 
 
@@ -44,7 +46,8 @@ def add(verbs: Verbs) -> None:
         "Written are STEM.tex (booktabs), STEM.md, STEM.csv (all digits) and STEM.json (runs,\n"
         "windows, commits behind it).\n\n"
         "  reverie table games --suite atari100k --agents ppo,dreamerv3 --published dreamerv3\n"
-        "  reverie table aggregates --suite atari100k --agents ppo,dreamerv3",
+        "  reverie table aggregates --suite atari100k --agents ppo,dreamerv3\n"
+        "  reverie table improvement --suite atari100k --agents ppo,dreamerv3",
     )  # fmt: skip
     sub.add_argument("kind", metavar="KIND", choices=TABLES, help="one of the list below")
     _who(sub)

@@ -1,10 +1,11 @@
 """A parser of command lines that answers an unknown word with the nearest one that exists."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 Verbs = argparse._SubParsersAction
 
@@ -91,6 +92,24 @@ def results(sub: argparse.ArgumentParser) -> None:
         "--from", dest="folder", type=Path, default=Path("results"), metavar="DIR",
         help="where results and imports are, beside runs/ (default results)",
     )  # fmt: skip
+
+
+def tell(text: str, file: TextIO | None = None) -> None:
+    """Prints text at once, to nobody if its reader has gone: the exit code says more than 0.
+
+    Args:
+        text: Whole lines.
+        file: None for the standard output.
+    """
+    try:
+        print(text, end="", file=file, flush=True)
+    except BrokenPipeError:
+        hush()
+
+
+def hush() -> None:
+    """Has whatever is still printed go nowhere: `reverie compare ... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def labels(text: str) -> list[str]:

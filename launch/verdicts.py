@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from launch.parser import Verbs, labels, natural, positive, results, verb
+from launch.parser import Verbs, labels, natural, positive, results, tell, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -90,11 +90,12 @@ def _compare(verbs: Verbs) -> None:
         verbs, compare, "compare", "say whether a published result was reproduced",
         "Ours against a published method, an import, or another commit of ours: aggregates, every\n"
         "game, and one word with its reason. Unlike protocols are refused. Exit codes:\n"
-        "0 reproduced or better, 1 not reproduced, 2 refused, 3 inconclusive.\n\n"
+        "0 reproduced or better, 1 not reproduced, 2 refused, 3 inconclusive or no run yet.\n\n"
         "  reverie compare --ours atari100k --agent dreamerv3 --published dreamerv3\n"
         "  reverie compare --ours boxing --agent dreamerv3 --published dreamerv3@atari100k \\\n"
         "      --allow frames,window,episodes\n"
-        "  reverie compare --ours atari100k --agent ppo --against ../before/results",
+        "  reverie compare --ours atari100k --agent ppo --against ../before/results\n"
+        "  reverie compare --ours atari100k --published dreamerv3 --plan      before any run",
     )  # fmt: skip
     sub.add_argument("--ours", required=True, metavar="SUITE", help="where our scores are")
     sub.add_argument("--agent", metavar="A", help="which of ours: a label, or an import")
@@ -117,28 +118,34 @@ def _compare(verbs: Verbs) -> None:
     )  # fmt: skip
     sub.add_argument("--human", default="standard", metavar="TABLE", help="default standard")
     sub.add_argument("--seed", type=natural, default=0, help="of the bootstrap (default 0)")
-    sub.add_argument("--plan", action="store_true", help="also: how many seeds a margin needs")
+    sub.add_argument(
+        "--plan", action="store_true",
+        help="also, or before any run: how many seeds a margin needs",
+    )  # fmt: skip
     _format(sub)
 
 
 def compare(args: argparse.Namespace) -> int:
     """Compares."""
     import suites
-    from analysis import comparison, verdict_text
+    from analysis import comparison, pairing, planning, verdict_file, verdict_text
 
-    wish = comparison.Wish(
+    wish = pairing.Wish(
         agent=args.agent, published=args.published, against=args.against, window=args.window,
         allow=tuple(args.allow), human=args.human, margin=args.margin, seed=args.seed,
     )  # fmt: skip
-    runs = args.folder.parent / "runs"
-    found = comparison.main(suites.load(args.ours), wish, args.folder, runs)
-    kept = comparison.keep(found, args.folder)  # First: a code that says 1 must be a verdict.
-    print(verdict_text.text(found, args.format), end="")
+    place = pairing.Place(suites.load(args.ours), args.folder, args.folder.parent / "runs")
+    if args.plan and (name := pairing.unbegun(place, wish)) is not None:
+        tell(planning.alone(place, wish, name).text(args.format))
+        return 3  # Nothing was reproduced yet.
+    found = comparison.main(place, wish)
+    kept = verdict_file.keep(found, args.folder)  # First: a code that says 1 must be a verdict.
+    tell(verdict_text.text(found, args.format))
     if args.plan:
-        margins = sorted({0.02, 0.05, 0.1, 0.2, args.margin})
         # Not among the lines of a table that another program reads.
-        place = sys.stderr if args.format in ("csv", "latex") else sys.stdout
-        print(verdict_text.planned(comparison.plan(found, margins), found), end="", file=place)
+        bare = args.format in ("csv", "latex")
+        form = "table" if bare else args.format
+        tell(f"\n{planning.of(found).text(form)}", sys.stderr if bare else sys.stdout)
     print(f"reverie compare: kept as {kept}", file=sys.stderr)
     return found.code
 

@@ -1,25 +1,19 @@
 """Each kind of figure, from who takes part to the drawing and the words below it."""
 
-import itertools
-
-import numpy as np
 import pandas as pd
 
 from analysis import (
     aggregates,
-    bootstrap,
     curves,
-    efficiency,
     evidence,
     figures,
-    improvement,
     summaries,
 )
 from analysis.canvas import seeds
 from analysis.curves import Curve
 from analysis.grids import span
 from analysis.imported.curves import listed
-from analysis.paper import charts, pairs
+from analysis.paper import charts, numbers, pairs
 from analysis.paper.drawn import Drawn, Kind
 from analysis.paper.material import Material
 
@@ -39,7 +33,7 @@ def _curves(of: Material) -> Drawn:
     for name, one in of.imports.items():
         said.append(f"{name} is imported ({one.facts.kind}).")
     several = {one.agent for ones in found.values() for one in ones if one.runs > 1}
-    said += _alone([name for name in of.names if name not in several])
+    said += numbers.single([name for name in of.names if name not in several])
     caption = " ".join([*said, *of.remarks(curves_only=True)])
     figure = figures.curves(found, of.scales, of.below(caption), of.beside())
     return Drawn(figure, caption, list(found), {})
@@ -61,15 +55,6 @@ def _lines(of: Material, found: dict[str, list[Curve]]) -> list[str]:
     gone = f" It has no {listed(lacking, 6)}." if lacking else ""
     window = held.window or "window not stated"
     return [f"Dash-dotted: {held.name}, {told}, {window}.{gone}"]
-
-
-def _alone(names: list[str]) -> list[str]:
-    return [f"One seed, no band: {', '.join(names)}."] if names else []
-
-
-def _left(games: list[str]) -> list[str]:
-    told = listed([figures.title(game) for game in games], 6)
-    return [f"Left out, as not every agent has them: {told}."] if games else []
 
 
 def _intervals(of: Material) -> Drawn:
@@ -122,59 +107,20 @@ def _profiles(of: Material) -> Drawn:
 
 
 def _efficiency(of: Material) -> Drawn:
-    table, count = of.curves(), curves.bins(of.suite)
-    cubes, games = efficiency.cubes(table[table["game"].isin(of.scaled)], of.scales, count)
-    if not games:
-        raise ValueError(f"{', '.join(of.names)} have no game in common with an episode")
-    found = efficiency.of(cubes, of.suite.frames, of.suite.name, of.wish.seed)
-    low, high = found[0].within
-    over = f"frames {low:,} to {high:,}" if high else "no bin that all have"
-    left = [g for g in of.scaled if g not in games and g in set(table["game"])]
-    said = [
-        f"Suite {of.suite.name}, {figures.counted(len(games), 'game')}.",
-        f"IQM of the human-normalised returns of all runs, in {count} bins of "
-        f"{of.suite.frames / count:,.0f} frames; a bin without an episode repeats the one before.",
-        f"Area: mean over {over}.",
-        f"Bands and brackets: 95% bootstrap over seeds, drawn whole, {efficiency.RESAMPLES:,} "
-        "resamples.",
-    ]  # fmt: skip
-    said += [*_left(left), *_alone([one.agent for one in found if max(one.seeds) < 2])]
-    caption = " ".join([*said, *of.remarks(curves_only=True)])
-    numbers = {"area": {one.agent: {"estimate": one.area, "low": one.ends[0], "high": one.ends[1],
-                                    "frames": list(one.within)} for one in found}}  # fmt: skip
-    return Drawn(charts.efficiency(found, of.below(caption)), caption, games, numbers)
+    areas = numbers.areas(of)
+    caption = " ".join(areas.said)
+    told = {"area": {one.agent: {"estimate": one.area, "low": one.ends[0], "high": one.ends[1],
+                                 "frames": list(one.within)} for one in areas.found}}  # fmt: skip
+    return Drawn(charts.efficiency(areas.found, of.below(caption)), caption, areas.games, told)
 
 
 def _improvement(of: Material) -> Drawn:
-    # Within a game only: points will do, and games without a human score too.
-    table = of.scores(of.games)
-    found, games, left = aggregates.matrices(table.assign(normalised=table["score"]))
-    names = [name for name in of.names if name in found]
-    if len(names) < 2 or not games:
-        raise ValueError(f"{', '.join(of.names)} have no game in common with a score")
-    chances, ends = np.full((len(names),) * 2, np.nan), np.full((2, *(len(names),) * 2), np.nan)
-    for j, i in itertools.combinations(range(len(names)), 2):
-        pair = (found[names[i]], found[names[j]])
-        rng = bootstrap.generator(of.wish.seed, of.suite.name, names[i], names[j], "improvement")
-        chances[i, j] = improvement.probability(*pair)
-        ends[:, i, j] = improvement.interval(*pair, rng, of.wish.resamples)
-        chances[j, i], ends[:, j, i] = 1 - chances[i, j], 1 - ends[::-1, i, j]
-    counts = {name: seeds(figures.span((~np.isnan(found[name])).sum(0).tolist())) for name in names}
-    said = [
-        f"Suite {of.suite.name}, {figures.counted(len(games), 'game')}; "
-        + ", ".join(f"{name} {count}" for name, count in counts.items()) + ".",
-        "Probability that a run of X is better than one of Y in a game, mean over games.",
-        of.windows(),
-        f"Below it the 95% stratified bootstrap interval, {of.wish.resamples:,} resamples; bold "
-        "where that leaves out 0.5.",
-    ]  # fmt: skip
-    if alone := [name for name in names if (~np.isnan(found[name])).sum(0).max() < 2]:
-        said.append(f"One seed, so that intervals are too narrow: {', '.join(alone)}.")
-    caption = " ".join([*said, *_left(left), *of.remarks()])
-    every = {f"{a} over {b}": chances[i, j] for i, a in enumerate(names)
+    found = numbers.chances(of)
+    caption, names = " ".join(found.said), found.names
+    every = {f"{a} over {b}": found.values[i, j] for i, a in enumerate(names)
              for j, b in enumerate(names) if i != j}  # fmt: skip
-    figure = charts.improvement(names, chances, ends, of.below(caption))
-    return Drawn(figure, caption, games, {"probability": every})
+    figure = charts.improvement(names, found.values, found.ends, of.below(caption))
+    return Drawn(figure, caption, found.games, {"probability": every})
 
 
 KINDS = {

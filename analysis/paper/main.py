@@ -64,6 +64,8 @@ def table(
     if kind not in tabular.KINDS:
         known = ", ".join(tabular.KINDS)
         raise ValueError(f"saw kind {kind!r}; allowed are {known}{nearest(kind, tabular.KINDS)}")
+    if kind in kinds.KINDS:  # A figure too, and made of the same.
+        _refuse(kind, wish)
     of = material.load(suite, wish, results, runs)
     place = stem or results / suite.name / "paper" / kind
     made = tabular.KINDS[kind](of)
@@ -76,7 +78,7 @@ def table(
 
 
 def _refuse(name: str, wish: Wish) -> None:
-    """Refuses what a kind of figure cannot do.
+    """Refuses what a kind of figure, or the table of that name, cannot do.
 
     Raises:
         ValueError: There is no such kind, too few contenders, or it draws no published scores.

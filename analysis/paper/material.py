@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import comparison, contenders, curves, evidence, files, sides
+from analysis import contenders, curves, evidence, files, pairing, protocols, sides
 from analysis.aggregates import Scales
 from analysis.cells import Cell
 from analysis.contenders import Contender
@@ -192,7 +192,7 @@ def _games(suite: Suite, asked: Sequence[str]) -> tuple[str, ...]:
 
 def _published(suite: Suite, asked: str, scales: Scales) -> Side:
     name, _, place = asked.partition("@")
-    side = comparison.of_published(suite, name, place or suite.name, scales)
+    side = pairing.of_published(suite, name, place or suite.name, scales)
     side = side.on([game for game in side.games if game in suite.games])
     title = tables.method(place or suite.name, name).title
     return replace(side, name=f"published {title}")
@@ -200,10 +200,8 @@ def _published(suite: Suite, asked: str, scales: Scales) -> Side:
 
 def _stated(each: Contender | Side, field: str) -> str | None:
     """Returns what a contender or a table states of a field; None where it does not."""
-    value = getattr(each, field) if hasattr(each, field) else getattr(each.protocol, field)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else value
+    value = getattr(each, field) if hasattr(each, field) else each.protocol.get(field)
+    return None if value is None else protocols.words(value)
 
 
 def _imported(suite: Suite, cells: Sequence[Cell], found: store.Import) -> pd.DataFrame:

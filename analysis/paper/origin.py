@@ -55,7 +55,7 @@ def _contender(each: Contender, of: Material, games: Collection[str]) -> dict[st
     return {
         "name": each.name,
         "window": each.window,
-        "protocol": each.protocol.model_dump(),
+        "protocol": dict(each.protocol),
         "commits": list(each.commits),
         "seeds": span(counts),
         "runs": [name for name, _ in ids],
@@ -70,7 +70,7 @@ def _contender(each: Contender, of: Material, games: Collection[str]) -> dict[st
 def _published(of: Material) -> dict[str, Any] | None:
     held = of.published
     return held and {
-        "name": held.name, "window": held.window, "protocol": held.protocol.model_dump(),
+        "name": held.name, "window": held.window, "protocol": dict(held.protocol),
         "source": held.source, "seeds": span([int(n) for n in held.seeds if n]),
         "notes": list(held.notes),
     }  # fmt: skip

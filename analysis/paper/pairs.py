@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from analysis import bootstrap, by_game, comparison, figures, sides, spread
+from analysis import bootstrap, by_game, figures, pairing, sides, spread
 from analysis.canvas import seeds
 from analysis.grids import span
 from analysis.paper import charts
@@ -29,7 +29,7 @@ def differences(of: Material) -> Drawn:
             "--agents A,B or --agents A --published METHOD"
         )
     wanted = of.scaled
-    games, notes = comparison.common(of.suite, *given)
+    games, notes = pairing.common(of.suite, *given)
     games = [game for game in games if game in wanted]
     ours, theirs = (side.on(games) for side in given)
     filled, said = sides.completed(theirs, ours)

@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import aggregates, bootstrap, by_game, canvas, spread, summaries
+from analysis.grids import span
 from analysis.imported.curves import listed
+from analysis.paper import numbers
 from analysis.paper.material import Material
 from analysis.paper.text import bracket
 from analysis.paper.typeset import Cell, Typeset
@@ -165,7 +167,7 @@ def _spread(side: Side, metric: Callable[[np.ndarray], np.ndarray], of: Material
     if np.isfinite(side.deviations).all() and (side.seeds > 1).all():
         return spread.of_means(of_means, side.means, side.deviations, side.seeds, rng)
     estimate = of_means(side.means)
-    return Spread(estimate, np.full_like(estimate, np.nan), np.zeros_like(estimate))
+    return spread.unknown(estimate, side.seeds)
 
 
 def _metric(
@@ -210,4 +212,60 @@ def _cell(name: str, row: pd.Series) -> Cell:
     return Cell(text, str(row["mark"]), bracket(row["low"], row["high"], digits).strip())
 
 
-KINDS: dict[str, Callable[[Material], Table]] = {"games": games, "aggregates": aggregated}
+def improvement(of: Material) -> Table:
+    """Returns the probability that a run of X is better than one of Y, for every pair."""
+    found, rows, body = numbers.chances(of), [], []
+    for i, name in enumerate(found.names):
+        cells = []
+        for j, over in enumerate(found.names):
+            value, (low, high) = found.values[i, j], found.ends[:, i, j]
+            if i != j:
+                rows.append({"agent": name, "over": over, "probability": value, "low": low,
+                             "high": high, "games": len(found.games)})  # fmt: skip
+            cells.append(_chance(value, low, high))
+        body.append([Cell(name, ""), *cells])
+    head = ["X over Y", *found.names]
+    return Table(pd.DataFrame(rows), Typeset(head, body, " ".join(found.said)), found.games)
+
+
+def _chance(value: float, low: float, high: float) -> Cell:
+    if math.isnan(value):
+        return Cell("", "")
+    mark = BEST if low > 0.5 or high < 0.5 else ""  # Bold; False of NaN.
+    return Cell(f"{value:.2f}", mark, bracket(low, high, 2).strip())
+
+
+def efficiency(of: Material) -> Table:
+    """Returns the area below each contender's IQM against frames, and where that ends."""
+    areas, body = numbers.areas(of), []
+    frame = pd.DataFrame([{
+        "agent": one.agent, "area": one.area, "low": one.ends[0], "high": one.ends[1],
+        "first": one.within[0], "last": one.within[1], "final": one.iqm[-1],
+        "final_low": one.low[-1], "final_high": one.high[-1], "seeds": span(one.seeds),
+        "games": len(areas.games),
+    } for one in areas.found])  # fmt: skip
+    for row in frame.itertuples(index=False):
+        area, final = (row.area, row.low, row.high), (row.final, row.final_low, row.final_high)
+        body.append(
+            [
+                Cell(row.agent, ""),
+                _level(*area),
+                _level(*final),
+                Cell(row.seeds.replace("-", "–"), ""),
+            ]
+        )
+    head = ["Agent", "Area", "IQM of the last bin", "Seeds"]
+    return Table(frame, Typeset(head, body, " ".join(areas.said)), areas.games)
+
+
+def _level(value: float, low: float, high: float) -> Cell:
+    text = "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+    return Cell(text, "", bracket(low, high, 3).strip())
+
+
+KINDS: dict[str, Callable[[Material], Table]] = {
+    "games": games,
+    "aggregates": aggregated,
+    "improvement": improvement,
+    "efficiency": efficiency,
+}

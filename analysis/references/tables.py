@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from suites import windows
 from suites.records import Record, build, nearest
@@ -35,6 +35,9 @@ class Protocol(Record):
     sticky: Annotated[float, Field(ge=0, lt=1)] | None  # As in suites/task.py.
     actions: Literal["minimal", "full"] | None  # As in suites/task.py.
     episodes: Literal["training", "evaluation"] | None  # Which episodes were scored.
+    frame_skip: PositiveInt | None  # These three as in suites/task.py.
+    noops: tuple[NonNegativeInt, NonNegativeInt] | None
+    cap: PositiveInt | None
     scales: str | None  # Table of random and human scores; `baselines.tables` has their names.
     words: str  # What else is stated, and the paper.
 
@@ -142,6 +145,9 @@ def _method(row: dict[str, str]) -> Method:
         "sticky": _number(row["sticky"]),
         "actions": row["actions"] or None,
         "episodes": row["episodes"] or None,
+        "frame_skip": _count(row["frame_skip"]),
+        "noops": [int(end) for end in row["noops"].split("-")] if row["noops"] else None,
+        "cap": _count(row["cap"]),
         "scales": row["scales"] or None,
         "words": row["notes"],
     }

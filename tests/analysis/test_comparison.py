@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import suites
-from analysis import comparison, contenders, sides, verdict_text
+from analysis import comparison, contenders, pairing, planning, sides, verdict_file, verdict_text
 from analysis.references import baselines, tables
 from suites import games
 from tests.analysis import published, sweeps
 
 SUITE = suites.load("atari100k")
-WISH = comparison.Wish(
+WISH = pairing.Wish(
     agent=None, published="dreamerv3", against=None, window=None, allow=(), human="standard",
     margin=0.1, seed=0,
 )  # fmt: skip
@@ -49,8 +49,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(results: Path, agent: str, **changes) -> comparison.Comparison:
-    wish = comparison.Wish(**(vars(WISH) | {"agent": agent} | changes))
-    return comparison.main(SUITE, wish, results, results.parent / "runs")
+    wish = pairing.Wish(**(vars(WISH) | {"agent": agent} | changes))
+    return comparison.main(place(results), wish)
+
+
+def place(results: Path, suite: suites.Suite = SUITE) -> pairing.Place:
+    return pairing.Place(suite, results, results.parent / "runs")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_unlike_protocols_are_refused_by_name_and_recorded_where_they_are_allowe
     with pytest.raises(ValueError, match=r"ours last_of_40_bins, theirs evaluation\n.*--allow win"):
         compare(results, "same", **asked)
     found = compare(results, "same", **asked, allow=("window",))
-    (allowed,) = found.record()["allowed"]
+    (allowed,) = verdict_file.record(found)["allowed"]
     assert allowed == {"name": "window", "ours": "last_of_40_bins", "theirs": "evaluation"}
     assert "allowed to differ: window" in verdict_text.text(found, "table")
 
@@ -172,7 +176,7 @@ def test_two_commits_of_ours_are_compared_by_their_folders(results, tmp_path):
 
 def test_the_record_holds_everything_as_plain_values(results):
     found = compare(results, "alone")
-    path = comparison.keep(found, results)
+    path = verdict_file.keep(found, results)
     told = json.loads(path.read_text())
     assert told["verdict"] == "inconclusive"
     assert told["metrics"]["iqm"]["difference"]["low"] is None
@@ -183,19 +187,20 @@ def test_the_record_holds_everything_as_plain_values(results):
 def test_a_seed_gives_the_same_digits(results):
     one, other = compare(results, "vague"), compare(results, "vague")
     assert verdict_text.text(one, "csv") == verdict_text.text(other, "csv")
-    assert one.record()["metrics"] == other.record()["metrics"]
+    assert verdict_file.record(one) == verdict_file.record(other)
 
 
 def test_the_plan_says_how_many_seeds_a_margin_needs(results):
     found = compare(results, "same")
-    rows = comparison.plan(found, [0.01, 0.1, 0.5])
-    assert rows[1][2] == "none would do"
-    assert int(rows[3][2]) <= int(rows[2][2])
-    assert rows[3][1] == "100%"
-    alone = comparison.plan(compare(results, "alone"), [0.5])
-    assert alone[1][2].isdigit()
-    both = compare(results, "vague", published="alone")
-    assert comparison.plan(both, [0.5])[1] == ["0.5", *["not known"] * 3]
+    rows = {row[0]: row for row in planning.grid(found.decided, [0.01, 0.2, 0.5])}
+    assert rows["0.01"][2] == "none would do"
+    assert int(rows["0.5"][2]) <= int(rows["0.2"][2])
+    assert rows["0.5"][1] == "100%"
+    alone = planning.of(compare(results, "alone", margin=0.5))
+    assert alone.grid[-1][2].isdigit()
+    assert "Seeds of alone with which" in alone.text("table")
+    both = planning.of(compare(results, "vague", published="alone", margin=0.5))
+    assert both.grid[-1] == ["0.5", *["not known"] * 3]
 
 
 @pytest.mark.parametrize(

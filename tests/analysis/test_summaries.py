@@ -101,7 +101,7 @@ def test_our_own_runs_stand_beside_an_import_and_can_be_scored_in_another_window
     both = load(["ppo", "theirs"], None)
     assert [(each.name, each.imported) for each in both] == [("ppo", False), ("theirs", True)]
     assert {each.window for each in both} == {little.score.window}
-    assert both[0].protocol.task == little.task_digest
+    assert both[0].protocol["task"] == little.task_digest
     assert both[0].commits == (sweeps.COMMIT,)
     (again,) = load(["ppo"], "last_1_episodes")
     assert set(again.scores["window"]) == {"last_1_episodes"}

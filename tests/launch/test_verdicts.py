@@ -2,6 +2,9 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from typing import get_args
 
 import pytest
@@ -98,7 +101,7 @@ def test_a_comparison_ends_with_a_code_for_other_programs(
     said = capsys.readouterr()
     assert f"{agent} against {published}: {word}" in said.out
     assert "SEEDS FOR 80%" in said.out
-    kept = imported / "results" / "atari100k" / "verdicts" / f"{agent}~{published}.json"
+    kept = imported / "results" / "atari100k" / "verdicts" / f"{agent}~import-{published}.json"
     assert json.loads(kept.read_text())["verdict"] == word.lower()
 
 
@@ -116,6 +119,31 @@ def test_the_verbs_offer_what_there_is_and_default_to_what_is_documented():
     for engine in get_args(aggregates.Engine):
         found = cli.parser().parse_args(["aggregate", *words["aggregate"], "--engine", engine])
         assert found.engine == engine
+
+
+@pytest.mark.parametrize(
+    ("agent", "published", "code"), [("mine", "theirs", 1), ("theirs", "mine", 0)]
+)
+def test_a_verdict_keeps_its_code_where_nobody_reads_it(imported, agent, published, code):
+    words = ["compare", "--ours", "atari100k", "--agent", agent, "--published", published, "--plan"]
+    reader, writer = os.pipe()
+    os.close(reader)  # As `head -0` does.
+    program = "import sys; from launch import cli; sys.exit(cli.main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], stdout=writer, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    os.close(writer)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
+
+
+def test_seeds_are_planned_before_any_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["compare", "--ours", "atari100k", "--published", "dreamerv3"]
+    assert cli.main(words) == 2
+    assert cli.main([*words, "--plan"]) == 3  # No verdict yet.
+    assert "no run of dreamerv3 has finished" in capsys.readouterr().out
 
 
 def test_a_comparison_that_is_refused_ends_with_two(imported, capsys):
