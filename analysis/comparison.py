@@ -68,7 +68,7 @@ def main(place: Place, wish: Wish) -> Comparison:
     suite, scales = place.suite, baselines.scales(place.suite.games, wish.human)
     ours, other = pairing.both(place, wish, scales)
     theirs = other.side
-    stated = (ours.stated(wish.human), theirs.stated(wish.human))
+    stated = (ours.stated(), theirs.stated())
     unlike, unknown = protocols.compare(*stated)
     protocols.refuse(unlike, wish.allow)
     games, notes = pairing.common(suite, ours, theirs)

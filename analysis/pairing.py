@@ -1,7 +1,7 @@
 """Which two sides a comparison is of: ours, and a published table, an import or another commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -111,6 +111,10 @@ def other(place: Place, wish: Wish, agent: str, scales: Scales) -> Theirs:
             "far from random (0) and human (1) ours are"
         )
     side = of_published(place.suite, name, suite or place.suite.name, scales)
+    table = tables.method(suite or place.suite.name, name).protocol.scales
+    if table not in (None, wish.human):
+        said = f"its own aggregates rest on another table of random and human scores: {table}"
+        side = replace(side, notes=(*side.notes, said))
     return Theirs(side, "published", f"{side.name}@{suite}" if suite else side.name)
 
 

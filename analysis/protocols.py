@@ -16,7 +16,6 @@ FIELDS = {
     "frames": "budget of a run, in frames",
     "window": "which episodes make a score",
     "episodes": "training or evaluation episodes",
-    "human": "table of random and human scores",
     "sticky": "probability that an action is repeated",
     "actions": "minimal or full action set",
     "frame_skip": "frames per agent step",
@@ -28,7 +27,7 @@ FIELDS = {
     "stale_first_frame": "whether an episode opens with an old image",
     "task": "hash of the whole task, of our own runs",
 }
-WHOLE = ("frames", "window", "episodes", "human", "task")  # Not of the task, or all of it.
+WHOLE = ("frames", "window", "episodes", "task")  # Not of the task, or all of it.
 OWN = ("pooling", "score", "truncation_is_terminal", "stale_first_frame", "task")  # No paper's.
 
 Protocol = Mapping[str, Any]
