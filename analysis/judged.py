@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis import aggregates, brought, figures, files, page, tables
+from analysis import aggregates, brought, figures, files, page, sections, tables
 from analysis.evidence import Evidence
 from analysis.page import Markup
 
 SURE = 0.05
 SIDES = ("ours", "theirs")
+ENDS = ("estimate", "low", "high")
 CLASSES = {"reproduced": "good", "better": "good", "not reproduced": "bad", "inconclusive": "open"}
 
 
@@ -89,22 +90,13 @@ def _card(one: Kept) -> Markup:
 
 
 def _aggregates(told: dict[str, Any]) -> Markup:
-    rows = [
-        [aggregates.METRICS[metric], *[_ends(each[side]) for side in ("ours", "theirs",
-                                                                      "difference")]]
-        for metric, each in told["metrics"].items()
-    ]  # fmt: skip
+    rows = []
+    for metric, each in told["metrics"].items():
+        found = [each[side] for side in (*SIDES, "difference")]
+        decimals = tables.places(one["estimate"] for one in found)
+        cells = [sections.ranged(*(one[k] for k in ENDS), decimals) for one in found]
+        rows.append([aggregates.METRICS[metric], *cells])
     return page.table(["", "Ours", "Theirs", "Difference"], rows)
-
-
-def _ends(found: dict[str, float | None]) -> Markup:
-    low, high = found["low"], found["high"]
-    ends = "no interval" if low is None else f"[{_two(low)}, {_two(high)}]"
-    return Markup(_two(found["estimate"]) + page.element("span", ends, cls="range"))
-
-
-def _two(value: float | None) -> str:
-    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _terms(told: dict[str, Any]) -> Markup:
@@ -150,7 +142,7 @@ def cells(row: dict[str, Any]) -> list[object]:
     return [
         _stack(tables.number(ours), ends, f"{row['seeds']} seeds"),
         _stack(tables.number(theirs), spread, behind),
-        _two(row["difference"]),
+        tables.normalised(row["difference"]),
         "–" if z is None else f"{z:+.1f}".replace("-", "−"),
         chance,
     ]

@@ -82,13 +82,15 @@ def aggregate(found: Evidence) -> Markup:
     if found.aggregates.empty:
         return page.section("aggregates", "Aggregates", page.element("p", why or _NONE_YET))
     rows = []
+    by_metric = dict(tuple(found.aggregates.groupby("metric")["estimate"]))
+    decimals = [tables.places(by_metric[metric]) for metric in aggregates.METRICS]
     by_agent = dict(tuple(found.aggregates.groupby("agent")))
     for agent, part in ((each, by_agent[each]) for each in found.agents if each in by_agent):
         cells = part.set_index("metric").loc[list(aggregates.METRICS)]
         first = cells.iloc[0]
         behind = figures.behind(first["games"], first["seeds"])
-        ends = zip(cells["estimate"], cells["low"], cells["high"], strict=True)
-        rows.append([named(agent), *[_ranged(*each) for each in ends], behind, first["note"]])
+        ends = (cells["estimate"], cells["low"], cells["high"])
+        rows.append([named(agent), *map(ranged, *ends, decimals), behind, first["note"]])
     drawn = [_metric(found, metric) for metric in aggregates.METRICS]
     head = ["Agent", *aggregates.METRICS.values(), "Rests on", "Note"]
     return page.section(
@@ -123,13 +125,12 @@ def _metric(found: Evidence, metric: str) -> Markup:
     return page.element("figure", text, drawn, cls="chart")
 
 
-def _ranged(value: float, low: float, high: float) -> Markup:
-    ends = "no interval" if math.isnan(low) else f"[{_two(low)}, {_two(high)}]"
-    return Markup(_two(value) + page.element("span", ends, cls="range"))
-
-
-def _two(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # Adding 0 turns -0 into 0.
+def ranged(value: float | None, low: float | None, high: float | None, decimals: int) -> Markup:
+    """Returns an estimate with its interval below it."""
+    known = low is not None and not math.isnan(low)
+    ends = f"[{tables.normalised(low, decimals)}, {tables.normalised(high, decimals)}]"
+    below = page.element("span", ends if known else "no interval", cls="range")
+    return Markup(tables.normalised(value, decimals) + below)
 
 
 def named(agent: str) -> Markup:

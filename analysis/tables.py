@@ -1,7 +1,7 @@
 """The per-game table: random, human, and each agent's score with its interval and seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -74,3 +74,21 @@ def number(value: float | None, like: float | None = None) -> str:
     digits = 0 if size >= 1000 else 1 if size >= 10 else 2
     text = f"{value:,.{digits}f}".replace("-", "−")
     return text[1:] if text.strip("−0.,") == "" and text.startswith("−") else text
+
+
+def places(values: Iterable[float | None]) -> int:
+    """Returns with how many decimals normalised scores are written: two, more if all are small.
+
+    Returns:
+        Enough for two digits of the largest: 0.0121 and 0.0068 are 0.012 and 0.007, not 0.01 twice.
+    """
+    sizes = [abs(each) for each in values if each is not None and math.isfinite(each)]
+    largest = max(sizes, default=0.0)
+    return 2 if largest == 0 else min(6, max(2, 1 - math.floor(math.log10(largest))))
+
+
+def normalised(value: float | None, decimals: int = 2) -> str:
+    """Writes a normalised score; None or NaN gives a dash."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")  # No −0.

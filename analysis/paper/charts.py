@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis import palette
+from analysis import palette, tables
 from analysis.canvas import (
     COLUMN,
     HIGHEST,
@@ -187,14 +187,16 @@ def ladder(rungs: Sequence[Rung], metric: str, caption: str) -> Figure:
     """Draws each rung's level, and beside it what each rung adds."""
     size = (PAGE, 0.32 * len(rungs) + 0.85)
     figure, (left, right) = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
+    decimals = tables.places(rung.level[0] for rung in rungs)
+    finer = tables.places(rung.added[0] for rung in rungs if rung.added is not None)
     for place, rung in enumerate(rungs):
         look = palette.look(rung.agent)
         draw_estimate(left, place, rung.level, look)
-        _number(left, place, rung.level[0], f"{rung.level[0]:.2f}")
+        _number(left, place, rung.level[0], tables.normalised(rung.level[0], decimals))
         if rung.added is not None:
             right.plot([0, rung.added[0]], [place - 0.5] * 2, color=look.color, lw=1)
             draw_estimate(right, place - 0.5, rung.added, look)
-            _number(right, place - 0.5, rung.added[0], signed(rung.added[0]))
+            _number(right, place - 0.5, rung.added[0], signed(rung.added[0], finer))
     names = [f"{rung.agent}\n{seeds(rung.seeds)}" for rung in rungs]
     left.set_yticks(range(len(rungs)), names)
     left.set_ylim(len(rungs) - 0.5, -0.5)

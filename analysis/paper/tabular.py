@@ -7,13 +7,13 @@ there is no mark. The intervals are not corrected for the number of comparisons.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from analysis import aggregates, bootstrap, by_game, canvas, spread, summaries
+from analysis import aggregates, bootstrap, by_game, canvas, spread, summaries, tables
 from analysis.grids import span
 from analysis.imported.curves import listed
 from analysis.paper import numbers
@@ -23,7 +23,6 @@ from analysis.paper.typeset import Cell, Typeset
 from analysis.references import baselines
 from analysis.sides import Side
 from analysis.spread import Spread
-from analysis.tables import number
 
 RULE = (
     "Bold: best; {within}: the 95% interval of the difference from the best (Student's t, each "
@@ -109,9 +108,9 @@ def _alike(best: Side, other: Side) -> bool:
 
 def _game(part: pd.DataFrame, game: str, names: Sequence[str]) -> list[Cell]:
     first, by_name = part.iloc[0], part.set_index("agent")
-    scale = [Cell(number(first[which]), "") for which in ("random", "human")]
+    scale = [Cell(tables.number(first[which]), "") for which in ("random", "human")]
     rows = [by_name.loc[name] if name in by_name.index else None for name in names]
-    scores = [Cell("–", "") if row is None else Cell(number(row["score"]), str(row["mark"]))
+    scores = [Cell("–", "") if row is None else Cell(tables.number(row["score"]), str(row["mark"]))
               for row in rows]  # fmt: skip
     return [Cell(canvas.title(game), ""), *scale, *scores]
 
@@ -132,7 +131,8 @@ def aggregated(of: Material) -> Table:
         row for place, name in enumerate(names) for row in _metric(name, place, entries, found)
     )
     frame = _bootstrapped(frame, of, shared).assign(games=len(shared))
-    order = list(names)
+    order = {name: tables.places(frame.loc[frame["metric"] == name, "estimate"]) for name in names}
+    order |= {name: 0 for name in order if name == "superhuman"}
     body = [[Cell(side.name, ""), *_cells(frame[frame["agent"] == side.name], order)]
             for side in entries]  # fmt: skip
     seeds = ", ".join(f"{side.name} {_count(side)}" for side in entries)
@@ -199,17 +199,14 @@ def _bootstrapped(frame: pd.DataFrame, of: Material, shared: Sequence[str]) -> p
     return frame.assign(**ends)
 
 
-def _cells(part: pd.DataFrame, order: Sequence[str]) -> list[Cell]:
+def _cells(part: pd.DataFrame, order: Mapping[str, int]) -> list[Cell]:
     rows = part.set_index("metric")
-    return [_cell(name, rows.loc[name]) for name in order]
+    return [_cell(rows.loc[name], decimals) for name, decimals in order.items()]
 
 
-def _cell(name: str, row: pd.Series) -> Cell:
-    if math.isnan(row["estimate"]):
-        return Cell("–", "")
-    digits = 0 if name == "superhuman" else 2
-    text = f"{row['estimate']:.{digits}f}".replace("-", "−")
-    return Cell(text, str(row["mark"]), bracket(row["low"], row["high"], digits).strip())
+def _cell(row: pd.Series, decimals: int) -> Cell:
+    text = tables.normalised(row["estimate"], decimals)
+    return Cell(text, str(row["mark"]), bracket(row["low"], row["high"], decimals).strip())
 
 
 def improvement(of: Material) -> Table:
@@ -259,7 +256,7 @@ def efficiency(of: Material) -> Table:
 
 
 def _level(value: float, low: float, high: float) -> Cell:
-    text = "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+    text = tables.normalised(value, 3)
     return Cell(text, "", bracket(low, high, 3).strip())
 
 

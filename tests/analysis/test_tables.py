@@ -47,3 +47,26 @@ def test_a_number_has_the_digits_that_mean_something(value, text):
 
 def test_an_interval_has_the_digits_of_its_estimate():
     assert tables.number(9.96, like=10.5) == "10.0"
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ((1.25, 0.3), 2),
+        ((12.0,), 2),
+        ((0.05, 0.01), 3),
+        ((0.0121, -0.0068), 3),
+        ((-0.0053, None, math.nan), 4),
+        ((0.0,), 2),
+        ((1e-15,), 6),
+        ((), 2),
+    ],
+)
+def test_normalised_scores_have_two_digits_of_the_largest(values, places):
+    assert tables.places(values) == places
+
+
+def test_a_normalised_score_has_a_minus_and_no_minus_zero():
+    written = [tables.normalised(each) for each in (-0.004, -0.125, None, math.nan)]
+    assert written == ["0.00", "−0.12", "–", "–"]
+    assert tables.normalised(0.0121, 3) == "0.012"
