@@ -1,7 +1,7 @@
 """How far an estimate may be from the truth when there are few seeds.
 
 The percentile bootstrap is too narrow there: of 95% intervals of an IQM over 26 games 86 to 87%
-hold the truth with 3 seeds and 88 to 92% with 5. Two things are missing. Drawing n seeds out of n
+hold the truth with 3 seeds and 90 to 92% with 5. Two things are missing. Drawing n seeds out of n
 has only (n - 1) / n of the variance, and the variance itself is an estimate with few degrees of
 freedom. So here an interval is
 
