@@ -7,14 +7,18 @@ Source: Welch 1947, Biometrika 34; Holm 1979, Scandinavian Journal of Statistics
 Shapes: M games.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis import bootstrap
 from analysis.aggregates import Scales
+from analysis.imported.curves import listed
 from analysis.sides import Side
 from analysis.spread import quantile
+
+SURE = 0.05  # Holm's p below which a game is marked.
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,15 @@ class Row:
     difference: float
     standardised: float  # In its standard errors; NaN where there is none
     p: float  # Holm's; NaN where there is no standard error
+
+
+def unlike(rows: Sequence[Row]) -> list[str]:
+    """Says which games differ beyond chance: an aggregate within its margin may hide them."""
+    found = [row.game for row in rows if row.p < SURE]
+    if not found:
+        return []
+    verb = "differs" if len(found) == 1 else "differ"
+    return [f"{len(found)} of {len(rows)} games {verb} beyond chance: {listed(found, 8)}"]
 
 
 def rows(ours: Side, theirs: Side, filled: Side, scales: Scales) -> list[Row]:

@@ -78,6 +78,7 @@ def main(place: Place, wish: Wish) -> Comparison:
     rng = bootstrap.generator(wish.seed, suite.name, ours.name, theirs.name, "compare")
     first, second = sides.spreads(ours, filled, rng)
     decided = decision.of(first, second, 0, taken)
+    rows = by_game.rows(ours, theirs, filled, scales)
     return Comparison(
         wish=wish,
         suite=suite.name,
@@ -88,12 +89,12 @@ def main(place: Place, wish: Wish) -> Comparison:
         verdict=decision.decide(decided, wish.margin),
         spreads=(first, second, spread.difference(first, second, taken)),
         decided=decided,
-        rows=by_game.rows(ours, theirs, filled, scales),
+        rows=rows,
         stated=stated,
         unlike=unlike,
         unknown=unknown,
         every=evidence.normalisable(suite),
-        notes=[*notes, *said, *ours.notes, *theirs.notes],
+        notes=[*by_game.unlike(rows), *notes, *said, *ours.notes, *theirs.notes],
     )
 
 

@@ -106,9 +106,10 @@ def decide(difference: Difference, margin: float) -> Verdict:
     if math.isnan(outer[0]):
         return _alone(difference)
     if -margin < inner[0] and inner[1] < margin:
-        return Verdict(
-            "reproduced", f"the 90% interval {_ends(inner)} is within {_within(margin)}", 0
-        )
+        sure = _sure(outer)
+        but = f"; {sure} beyond doubt, by less than that" if sure else ""
+        said = f"the 90% interval {_ends(inner)} is within {_within(margin)}{but}"
+        return Verdict("reproduced", said, 0)
     if outer[1] < -margin:
         return Verdict("not reproduced", f"the 95% interval {_ends(outer)} is below -{margin:g}", 0)
     if outer[0] > margin:
@@ -200,8 +201,12 @@ def _open(difference: Difference, outer: tuple[float, float], margin: float) -> 
     said = f"the 95% interval {_ends(outer)} reaches across "
     low, high = outer[0] < -margin < outer[1], outer[0] < margin < outer[1]
     edge = _within(margin) if low and high else f"{-margin if low else margin:g}"
-    sure = "worse" if outer[1] < 0 else "better" if outer[0] > 0 else ""
+    sure = _sure(outer)
     return said + edge + (f": {sure}, but by how much is open" if sure else "")
+
+
+def _sure(outer: tuple[float, float]) -> str:
+    return "worse" if outer[1] < 0 else "better" if outer[0] > 0 else ""
 
 
 def _ends(ends: tuple[float, float]) -> str:

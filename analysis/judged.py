@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis import aggregates, brought, figures, files, page, sections, tables
+from analysis.by_game import SURE
 from analysis.evidence import Evidence
 from analysis.page import Markup
 
-SURE = 0.05
 SIDES = ("ours", "theirs")
 ENDS = ("estimate", "low", "high")
 CLASSES = {"reproduced": "good", "better": "good", "not reproduced": "bad", "inconclusive": "open"}

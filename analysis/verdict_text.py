@@ -4,13 +4,11 @@ import math
 
 from analysis import sides
 from analysis.aggregates import METRICS as NAMES
-from analysis.by_game import Row
+from analysis.by_game import SURE, Row
 from analysis.comparison import Comparison
 from analysis.grids import Grid, render
 from analysis.sides import METRICS
 from analysis.tables import number
-
-SURE = 0.05  # Holm's p below which a game is marked.
 
 
 def text(found: Comparison, form: str) -> str:

@@ -78,3 +78,13 @@ def test_holms_p_values_are_those_of_a_pencil() -> None:
     assert found[[2, 0, 3, 4]] == pytest.approx([0.004, 0.09, 0.09, 0.6])
     assert np.isnan(found[1])
     assert np.isnan(by_game.holm(np.array([np.nan]))).all()
+
+
+def test_games_that_differ_beyond_chance_are_named() -> None:
+    first = side("a", runs(1, 5))
+    away = side("b", runs(2, 5) + np.array([9.0, *[0.0] * (len(first.games) - 1)]))
+    rows = by_game.rows(first, away, away, dict.fromkeys(first.games, (0.0, 1.0)))
+    said = f"1 of {len(rows)} games differs beyond chance: {first.games[0]}"
+    assert by_game.unlike(rows) == [said]
+    same = by_game.rows(first, first, first, dict.fromkeys(first.games, (0.0, 1.0)))
+    assert by_game.unlike(same) == []

@@ -75,6 +75,16 @@ def test_an_open_question_says_what_is_open(estimate: float, said: str) -> None:
     assert reason.endswith(said)
 
 
+@pytest.mark.parametrize(("estimate", "word"), [(-0.05, "worse"), (0.05, "better")])
+def test_what_is_reproduced_and_yet_differs_beyond_doubt_says_so(
+    estimate: float, word: str
+) -> None:
+    found = decision.decide(difference(estimate, 0.02), 0.1)
+    assert found.word == "reproduced"
+    assert found.reason.endswith(f"; {word} beyond doubt, by less than that")
+    assert "doubt" not in decision.decide(difference(0.0, 0.02), 0.1).reason
+
+
 def test_the_seeds_that_are_needed_would_do_and_one_fewer_would_not() -> None:
     now = replace(difference(0.02, 0.08), theirs=np.full(GAMES, 0.0006 / GAMES))
     found = decision.decide(now, 0.1)
