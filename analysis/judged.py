@@ -73,12 +73,15 @@ def _card(one: Kept) -> Markup:
     told = one.told
     word = told["verdict"]
     needs = f"; {told['remedy']}" if word == "inconclusive" and told["remedy"] else ""
+    unlike = [each["name"] for each in told["allowed"]]
     old = figures.counted(len(one.old), "game")
     return page.element(
         "article",
         page.element("p", page.element("strong", word, cls="word"), cls="said"),
-        page.element("h3", f"{one.ours} against {told['theirs']}"),
+        page.element("h3", f"{one.ours} against {told['opponent']}"),
         page.element("p", f"Difference of IQMs: {told['reason']}{needs}."),
+        page.element("p", f"Unlike, and allowed: {', '.join(unlike)}.", cls="note bad")
+        if unlike else "",
         page.element("p", f"Made of other scores than this report's: {old} changed since. Run ",
                      page.element("code", "reverie compare"), " again.", cls="note bad")
         if one.old else "",
@@ -155,7 +158,7 @@ def _stack(first: str, *more: str) -> Markup:
 def of_game(kept: list[Kept], game: str) -> list[list[object]]:
     """Returns a row for each verdict that has this game: who against whom, and its cells."""
     return [
-        [f"{one.ours} against {one.told['theirs']}", *cells(row)]
+        [f"{one.ours} against {one.told['opponent']}", *cells(row)]
         for one in kept
         for row in one.told["by_game"]
         if row["game"] == game

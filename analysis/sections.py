@@ -26,6 +26,7 @@ def summary(found: Evidence, warnings: Sequence[str]) -> list[Markup]:
     suite = found.suite
     own = brought.ours(found.coverage)
     done = int(own["status"].isin(coverage.SCORED).sum())
+    count = figures.counted(len(suite.games), "game")
     others = [("Imported", ", ".join(found.imports))] if found.imports else []
     return [
         _banner(own, done),
@@ -35,7 +36,10 @@ def summary(found: Evidence, warnings: Sequence[str]) -> list[Markup]:
                 ("Runs with a receipt", f"{done} of {len(own)}"),
                 ("Agents", ", ".join(found.own) or "none of ours"),
                 *others,
-                ("Games and seeds", f"{len(suite.games)} games, seeds {_list(suite.seeds)}"),
+                (
+                    "Games and seeds",
+                    f"{count}, seeds {_list(suite.seeds)}",
+                ),
                 ("Budget of a run", f"{suite.frames:,} frames"),
                 ("Score window", evidence.window_words(suite)),
                 ("Task", page.element("code", suite.task_digest)),

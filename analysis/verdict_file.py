@@ -41,6 +41,7 @@ def record(found: Comparison) -> dict[str, Any]:
         "suite": found.suite,
         "ours": found.ours.name,
         "theirs": found.theirs.name,
+        "opponent": found.opponent,
         "kind": found.kind,
         "against": None if wish.against is None else str(wish.against.resolve()),
         "verdict": found.verdict.word,

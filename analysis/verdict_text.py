@@ -7,6 +7,7 @@ from analysis.aggregates import METRICS as NAMES
 from analysis.by_game import SURE, Row
 from analysis.comparison import Comparison
 from analysis.grids import Grid, render
+from analysis.imported.curves import counted
 from analysis.sides import METRICS
 from analysis.tables import number
 
@@ -85,8 +86,9 @@ def about(found: Comparison) -> list[str]:
     said = [
         f"ours: {ours.source}; window {ours.window}",
         f"theirs: {theirs.source}; window {theirs.window or 'not stated'}",
-        f"margin {found.wish.margin:g} of human-normalised score; {len(ours.games)} games; human "
-        f"table {found.wish.human}; p: Holm's over all games, * below {SURE:g}",
+        f"margin {found.wish.margin:g} of human-normalised score; "
+        f"{counted(len(ours.games), 'game')}; human table {found.wish.human}; "
+        f"p: Holm's over all games, * below {SURE:g}",
     ]
     said += [f"allowed to differ: {each}" for each in found.unlike]
     if found.unknown:
