@@ -77,7 +77,8 @@ def main(place: Place, wish: Wish) -> Comparison:
     taken = np.isnan(theirs.deviations) & (theirs.runs is None)
     rng = bootstrap.generator(wish.seed, suite.name, ours.name, theirs.name, "compare")
     first, second = sides.spreads(ours, filled, rng)
-    decided = decision.of(first, second, 0, taken)
+    wide = spread.cautious(first, second)
+    decided = decision.of(*wide, 0, taken)
     rows = by_game.rows(ours, theirs, filled, scales)
     return Comparison(
         wish=wish,
@@ -87,7 +88,7 @@ def main(place: Place, wish: Wish) -> Comparison:
         kind=other.kind,
         label=other.label,
         verdict=decision.decide(decided, wish.margin),
-        spreads=(first, second, spread.difference(first, second, taken)),
+        spreads=(first, second, spread.difference(*wide, taken)),
         decided=decided,
         rows=rows,
         stated=stated,

@@ -120,9 +120,9 @@ def replicate(rng: np.random.Generator, of: Setting) -> tuple[decision.Differenc
     theirs = side(means + spreads * draw(rng, (THEIRS, len(means))), of.theirs)
     taken = np.isnan(theirs.deviations)
     filled, _ = sides.completed(theirs, ours)
-    first, second = sides.spreads(ours, filled, rng)
-    both = spread.difference(first, second, taken)
-    return decision.of(first, second, 0, taken), both.interval()
+    wide = spread.cautious(*sides.spreads(ours, filled, rng))
+    both = spread.difference(*wide, taken)
+    return decision.of(*wide, 0, taken), both.interval()
 
 
 def wrong(word: decision.Word, moved: float) -> bool:
