@@ -110,3 +110,35 @@ def test_a_seed_gives_the_same_digits() -> None:
     scores = runs(np.random.default_rng(0), 3)
     one, other = (spread.of_runs(mean, scores, np.random.default_rng(9)) for _ in range(2))
     assert one.interval().tolist() == other.interval().tolist()
+
+
+def part(deviation: float, seeds: int) -> spread.Spread:
+    """The spread of a mean over games that all vary alike."""
+    share = deviation**2 / seeds / GAMES**2
+    return spread.Spread(np.zeros(1), np.full((GAMES, 1), share), np.full(GAMES, seeds))
+
+
+def test_with_unequal_seeds_the_larger_of_welchs_and_the_pooled_variance_is_taken() -> None:
+    few, many = part(0.1, 5), part(0.4, 10)  # The side with few seeds varies less than it may.
+    wide = spread.difference(*spread.cautious(many, few)).variance[0]
+    pooled = (4 * 0.1**2 + 9 * 0.4**2) / 13
+    assert wide == pytest.approx(pooled * (1 / 5 + 1 / 10) / GAMES)
+    assert wide > spread.difference(many, few).variance[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (part(0.1, 5), part(0.4, 5)),  # The same number: both are one.
+        (part(0.4, 5), part(0.1, 10)),  # Welch's is the larger.
+        (part(0.1, 1), part(0.4, 10)),  # One seed has no variance of its own.
+    ],
+)
+def test_otherwise_it_stays_welchs(first: spread.Spread, second: spread.Spread) -> None:
+    assert spread.cautious(first, second)[0].variance == pytest.approx(first.variance)
+    assert spread.cautious(first, second)[1].variance == pytest.approx(second.variance)
+
+
+def test_games_with_unequal_seeds_stay_welchs() -> None:
+    mixed = spread.Spread(np.zeros(1), np.full((GAMES, 1), 0.1), np.resize([2, 5], GAMES))
+    assert spread.cautious(mixed, part(0.4, 10))[0] is mixed
