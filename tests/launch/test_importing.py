@@ -127,7 +127,7 @@ EPISODES = [(frame, float(frame // 100 % 3)) for frame in range(100, 4001, 100)]
 
 
 def points(place, run):
-    frames, returns = store.read(place).runs()[run]
+    frames, returns = store.read(place).points[run]
     return list(zip(frames.tolist(), returns.tolist(), strict=True))
 
 
@@ -141,7 +141,7 @@ def test_a_sweep_in_mlflow_comes_back_as_the_episodes_that_were_played(sweep, re
     place = sweep / "results/demo/imports/far"
     facts = store.read(place).facts
     assert facts.seeds == {"breakout": (0, 1), "pong": (0, 1)}
-    assert all(points(place, run) == EPISODES for run in store.read(place).runs())
+    assert all(points(place, run) == EPISODES for run in store.read(place).points)
     assert (facts.protocol.sticky, facts.protocol.actions) == (0.0, "minimal")
     assert (facts.protocol.task, facts.window) == (DEMO.task_digest, DEMO.score.window)
     assert (facts.source.sha256, facts.kind) == (None, "episodes")
