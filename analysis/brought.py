@@ -114,10 +114,8 @@ def facts(suite: Suite, coverage: pd.DataFrame, results: Path) -> dict[str, Fact
 
 def unlike(suite: Suite, found: Facts) -> tuple[list[Unlike], list[str]]:
     """Returns what an import does otherwise than the suite, and the fields it does not state."""
-    window, task = suite.score.window, suite.task.model_dump(mode="json")
-    mine = protocols.of_task(task, suite.task_digest, window)
     other = {"window": found.window, "frames": found.budget, **found.protocol.model_dump()}
-    return protocols.compare({"window": window, "frames": suite.frames, **mine}, other)
+    return protocols.compare(protocols.of_suite(suite, suite.score.window), other)
 
 
 def beside(table: pd.DataFrame, every: Sequence[str]) -> list[tuple[pd.DataFrame, list[str]]]:

@@ -47,6 +47,11 @@ def unlike(rows: Sequence[Row]) -> list[str]:
     return [f"{len(found)} of {len(rows)} games {verb} beyond chance: {listed(found, 8)}"]
 
 
+def marked(p: float) -> str:
+    """Writes a p value, with a star where it is beyond chance."""
+    return ("<0.001" if p < 0.001 else f"{p:.3f}") + "*" * (p < SURE)
+
+
 def rows(ours: Side, theirs: Side, filled: Side, scales: Scales) -> list[Row]:
     """Returns one row for each game.
 

@@ -19,6 +19,7 @@ from analysis.page import Markup
 
 WIDTH, HEIGHT = 720, 470  # of the view box; shown half as large
 LEFT, RIGHT, TOP, BOTTOM = 92, 708, 14, 404
+BOX = (LEFT, RIGHT, TOP, BOTTOM, WIDTH)  # What a script must know to find a value.
 STEPS = [1, 2, 2.5, 5, 10]
 DIGITS = 3  # behind the first one of the largest number of a chart
 

@@ -16,6 +16,16 @@ from analysis.spread import Spread
 
 
 @dataclass(frozen=True)
+class Weighed:
+    """What the numbers of two sides say."""
+
+    filled: Side  # Theirs, with what was not published.
+    said: list[str]  # What was filled in.
+    spreads: tuple[Spread, Spread, Spread]  # Ours, theirs, difference; of METRICS.
+    decided: decision.Difference  # Of the first of METRICS.
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What came out."""
 
@@ -73,30 +83,42 @@ def main(place: Place, wish: Wish) -> Comparison:
     protocols.refuse(unlike, wish.allow)
     games, notes = pairing.common(suite, ours, theirs)
     ours, theirs = ours.on(games), theirs.on(games)
-    filled, said = sides.completed(theirs, ours)
-    taken = np.isnan(theirs.deviations) & (theirs.runs is None)
     rng = bootstrap.generator(wish.seed, suite.name, ours.name, theirs.name, "compare")
-    first, second = sides.spreads(ours, filled, rng)
-    wide = spread.cautious(first, second)
-    decided = decision.of(*wide, 0, taken)
-    rows = by_game.rows(ours, theirs, filled, scales)
+    weighed = weigh(ours, theirs, rng)
+    rows = by_game.rows(ours, theirs, weighed.filled, scales)
     return Comparison(
         wish=wish,
         suite=suite.name,
         ours=ours,
-        theirs=filled,
+        theirs=weighed.filled,
         kind=other.kind,
         label=other.label,
-        verdict=decision.decide(decided, wish.margin),
-        spreads=(first, second, spread.difference(*wide, taken)),
-        decided=decided,
+        verdict=decision.decide(weighed.decided, wish.margin),
+        spreads=weighed.spreads,
+        decided=weighed.decided,
         rows=rows,
         stated=stated,
         unlike=unlike,
         unknown=unknown,
         every=evidence.normalisable(suite),
-        notes=[*by_game.unlike(rows), *notes, *said, *ours.notes, *theirs.notes],
+        notes=[*by_game.unlike(rows), *notes, *weighed.said, *ours.notes, *theirs.notes],
     )
+
+
+def weigh(ours: Side, theirs: Side, rng: np.random.Generator) -> Weighed:
+    """Returns both sides' metrics and their difference, with how far each may be from the truth.
+
+    Args:
+        ours: Runs.
+        theirs: Of the same games, as runs or as they were published.
+        rng: Drawn from.
+    """
+    filled, said = sides.completed(theirs, ours)
+    taken = np.isnan(theirs.deviations) & (theirs.runs is None)
+    first, second = sides.spreads(ours, filled, rng)
+    wide = spread.cautious(first, second)
+    spreads = (first, second, spread.difference(*wide, taken))
+    return Weighed(filled, said, spreads, decision.of(*wide, 0, taken))
 
 
 def refuse(place: Place, wish: Wish) -> None:

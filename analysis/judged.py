@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis import aggregates, brought, figures, files, page, sections, tables
-from analysis.by_game import SURE
+from analysis.by_game import marked
 from analysis.evidence import Evidence
 from analysis.page import Markup
+from analysis.verdict_file import BOTH
 
-SIDES = ("ours", "theirs")
 ENDS = ("estimate", "low", "high")
 CLASSES = {"reproduced": "good", "better": "good", "not reproduced": "bad", "inconclusive": "open"}
 
@@ -95,7 +95,7 @@ def _card(one: Kept) -> Markup:
 def _aggregates(told: dict[str, Any]) -> Markup:
     rows = []
     for metric, each in told["metrics"].items():
-        found = [each[side] for side in (*SIDES, "difference")]
+        found = [each[side] for side in (*BOTH, "difference")]
         decimals = tables.places(one["estimate"] for one in found)
         cells = [sections.ranged(*(one[k] for k in ENDS), decimals) for one in found]
         rows.append([aggregates.METRICS[metric], *cells])
@@ -111,7 +111,7 @@ def _terms(told: dict[str, Any]) -> Markup:
         ("Human table", told["human"]),
         ("Ours", told["sources"]["ours"]),
         ("Theirs", told["sources"]["theirs"]),
-        ("Protocols", ", ".join(f"{side} {told['protocol'][side]['hash'][:10]}" for side in SIDES)),
+        ("Protocols", ", ".join(f"{side} {told['protocol'][side]['hash'][:10]}" for side in BOTH)),
         ("Seed of the bootstrap", str(told["seed"])),
     ]
     if told["allowed"]:
@@ -141,13 +141,12 @@ def cells(row: dict[str, Any]) -> list[object]:
     spread = "" if row["spread"] is None else f"± {tables.number(row['spread'], theirs)}"
     behind = f"{row['published_seeds']} seeds" if row["published_seeds"] else "seeds not stated"
     p, z = row["p"], row["standardised"]
-    chance = "–" if p is None else ("<0.001" if p < 0.001 else f"{p:.3f}") + "*" * (p < SURE)
     return [
         _stack(tables.number(ours), ends, f"{row['seeds']} seeds"),
         _stack(tables.number(theirs), spread, behind),
         tables.normalised(row["difference"]),
         "–" if z is None else f"{z:+.1f}".replace("-", "−"),
-        chance,
+        "–" if p is None else marked(p),
     ]
 
 

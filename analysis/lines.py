@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import evidence, figures
-from analysis.charts import Chart, Line
+from analysis.charts import BOX, Chart, Line
 from analysis.curves import Curve
 from analysis.evidence import Evidence
 
@@ -80,5 +80,6 @@ def of_profiles(found: Evidence) -> Chart | None:
 
 def numbers(agents: Sequence[str], charts: Mapping[str, Chart]) -> str:
     """Returns JSON of everything that a pointer can ask for, fit to stand in a page."""
-    told = {"agents": list(agents), "charts": {key: each.numbers() for key, each in charts.items()}}
+    drawn = {key: each.numbers() for key, each in charts.items()}
+    told = {"agents": list(agents), "box": BOX, "charts": drawn}
     return json.dumps(told, separators=(",", ":")).replace("<", "\\u003c")

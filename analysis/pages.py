@@ -102,7 +102,7 @@ def _runs(scores: pd.DataFrame, standing: pd.DataFrame, whence: Mapping[Any, Ori
     held = {(row.agent, row.seed): row for row in scores.itertuples()}
     rows = [
         [
-            _agent(row.agent),
+            row.agent,
             str(row.seed),
             *_scored(row, held.get((row.agent, row.seed))),
             *_made(held.get((row.agent, row.seed)), whence.get((row.agent, row.game, row.seed))),
@@ -112,17 +112,13 @@ def _runs(scores: pd.DataFrame, standing: pd.DataFrame, whence: Mapping[Any, Ori
     return page.table(HEAD, rows, "runs") if rows else Markup("")
 
 
-def _agent(agent: str) -> Markup:
-    return page.element("span", agent)
-
-
 def _scored(row: Any, score: Any) -> list[object]:
     if score is None or math.isnan(score.score):
         said: list[object] = [page.element("span", row.status, cls=f"state {row.status}"), "0"]
     else:
         said = [tables.number(score.score), f"{score.episodes:,}"]
-    judged_ = tables.number(score.evaluation) if score is not None else "–"
-    return [*said, judged_, f"{row.frame:,}"]
+    evaluated = tables.number(score.evaluation) if score is not None else "–"
+    return [*said, evaluated, f"{row.frame:,}"]
 
 
 def _made(score: Any, origin: Origin | None) -> list[object]:

@@ -144,11 +144,10 @@ def of_published(suite: Suite, name: str, place: str, scales: Scales) -> Side:
 
 def unbegun(place: Place, wish: Wish) -> str | None:
     """Returns the name of ours if no run of it has finished; None if one has, or nobody knows."""
-    found = cells.found_agents(place.suite, place.results, place.runs)
-    like = (wish.published or "").partition("@")[0]
-    only = found[0] if len(found) == 1 else None
-    name = wish.agent or only or like
-    if not name or (wish.agent is None and len(found) > 1 and like not in found):
+    name = _chosen(place, wish)
+    if name is None and not cells.found_agents(place.suite, place.results, place.runs):
+        name = _method(wish)
+    if not name:
         return None
     imported = name in store.names(place.results, place.suite.name)
     done = (place.results / place.suite.name / name).glob("*/*.json")
@@ -156,16 +155,27 @@ def unbegun(place: Place, wish: Wish) -> str | None:
 
 
 def _agent(place: Place, wish: Wish) -> str:
-    if wish.agent is not None:
-        return wish.agent
+    if (name := _chosen(place, wish)) is not None:
+        return name
     found = cells.found_agents(place.suite, place.results, place.runs)
-    like = (wish.published or "").partition("@")[0]
-    if like in found or len(found) == 1:
-        return like if like in found else found[0]
     raise ValueError(
         f"--agent: which of ours? {place.results / place.suite.name} has "
         f"{', '.join(found) or 'none'}"
     )
+
+
+def _chosen(place: Place, wish: Wish) -> str | None:
+    """Returns the agent asked for, the one that is called as the method, or the only one."""
+    if wish.agent is not None:
+        return wish.agent
+    found = cells.found_agents(place.suite, place.results, place.runs)
+    if _method(wish) in found:
+        return _method(wish)
+    return found[0] if len(found) == 1 else None
+
+
+def _method(wish: Wish) -> str:
+    return (wish.published or "").partition("@")[0]
 
 
 def _side(whose: str, place: Place, found: Contender, scales: Scales) -> Side:

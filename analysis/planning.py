@@ -103,9 +103,7 @@ def _least(decided: decision.Difference) -> tuple[str, ...]:
 
 def _unlike(suite: Suite, theirs: Side, wish: Wish) -> list[protocols.Unlike]:
     window = wish.window or theirs.window or suite.score.window
-    mine = protocols.of_task(suite.task.model_dump(mode="json"), suite.task_digest, window)
-    about = {"frames": suite.frames, "window": window}
-    return protocols.compare({**mine, **about}, theirs.stated())[0]
+    return protocols.compare(protocols.of_suite(suite, window), theirs.stated())[0]
 
 
 def _filled(theirs: Side) -> tuple[Side, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from suites import windows
 from suites.records import nearest
+from suites.suite import Suite
 
 FIELDS = {
     "frames": "budget of a run, in frames",
@@ -60,6 +61,12 @@ def of_task(task: Mapping[str, Any], digest: str, window: str) -> dict[str, Any]
     unknown = {"sticky": None, "actions": None}
     episodes = "evaluation" if kind == "evaluation" else "training"
     return {**unknown, **plain, **quirks, "episodes": episodes, "task": digest}
+
+
+def of_suite(suite: Suite, window: str) -> dict[str, Any]:
+    """Returns the whole protocol of a suite as its file says today, scored in a window."""
+    task = of_task(suite.task.model_dump(mode="json"), suite.task_digest, window)
+    return {**task, "frames": suite.frames, "window": window}
 
 
 def compare(ours: Protocol, theirs: Protocol) -> tuple[list[Unlike], list[str]]:

@@ -39,7 +39,7 @@
   }
 
   // ---- values under the pointer -----------------------------------------------------------------
-  const LEFT = 92, RIGHT = 708, TOP = 14, BOTTOM = 404, WIDTH = 720;
+  const [LEFT, RIGHT, TOP, BOTTOM, WIDTH] = held.box;
   const tip = made("div", "tip");
   tip.setAttribute("role", "status");
   document.body.append(tip);

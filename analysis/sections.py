@@ -11,6 +11,8 @@ from analysis.charts import Chart
 from analysis.evidence import Evidence
 from analysis.page import Markup
 
+DASHES = {"-": "none", "--": "7 4", ":": "2 3", "-.": "8 3 2 3"}  # Of lines, as SVG has them.
+
 
 def title(found: Evidence) -> list[Markup]:
     """Returns the head: what the report is of."""
@@ -36,10 +38,7 @@ def summary(found: Evidence, warnings: Sequence[str]) -> list[Markup]:
                 ("Runs with a receipt", f"{done} of {len(own)}"),
                 ("Agents", ", ".join(found.own) or "none of ours"),
                 *others,
-                (
-                    "Games and seeds",
-                    f"{count}, seeds {_list(suite.seeds)}",
-                ),
+                ("Games and seeds", f"{count}, seeds {_list(suite.seeds)}"),
                 ("Budget of a run", f"{suite.frames:,} frames"),
                 ("Score window", evidence.window_words(suite)),
                 ("Task", page.element("code", suite.task_digest)),
@@ -144,10 +143,9 @@ def named(agent: str) -> Markup:
 
 def _sample(agent: str) -> Markup:
     look = palette.look(agent)
-    dash = {"-": "", "--": "7 4", ":": "2 3", "-.": "8 3 2 3"}.get(str(look.dash), "6 2 2 2")
     line = page.element(
         "path", d="M0 5H34", stroke=look.color, fill="none", **{"stroke-width": "2.5"},
-        stroke_dasharray=dash,
+        stroke_dasharray=_dash(look),
     )  # fmt: skip
     style = "width:34px;height:10px;margin-right:6px"
     return page.element("svg", line, viewBox="0 0 34 10", aria_hidden="true", style=style)
@@ -164,16 +162,16 @@ def colours(agents: Sequence[str]) -> Markup:
     said = []
     for place, agent in enumerate(agents):
         look = palette.look(agent)
-        dash = DASHES.get(str(look.dash), "9 3 2 3")
         said.append(
-            f".a{place}{{--c:{look.color};--d:{dash}}}"
+            f".a{place}{{--c:{look.color};--d:{_dash(look)}}}"
             f".no{place} svg .a{place}{{display:none}}"
             f".no{place} #agents .a{place}{{opacity:.4}}"
         )
     return page.element("style", Markup("\n".join(said)))
 
 
-DASHES = {"-": "none", "--": "7 4", ":": "2 3", "-.": "8 3 2 3"}
+def _dash(look: palette.Look) -> str:
+    return DASHES.get(str(look.dash), "9 3 2 3")
 
 
 def _small(text: str) -> Markup:

@@ -4,7 +4,7 @@ import math
 
 from analysis import sides
 from analysis.aggregates import METRICS as NAMES
-from analysis.by_game import SURE, Row
+from analysis.by_game import SURE, Row, marked
 from analysis.comparison import Comparison
 from analysis.grids import Grid, render
 from analysis.imported.curves import counted
@@ -65,13 +65,9 @@ def _row(row: Row) -> list[str]:
     scores = [number(row.ours), number(row.low, row.ours), number(row.high, row.ours)]
     theirs = [number(row.published), number(row.spread, row.published)]
     counts = ["" if not n else str(n) for n in (row.seeds, row.published_seeds)]
-    sure = "" if math.isnan(row.p) else _chance(row.p) + "*" * (row.p < SURE)
+    sure = "" if math.isnan(row.p) else marked(row.p)
     z = "" if math.isnan(row.standardised) else f"{row.standardised:+.1f}"
     return [row.game, *scores, counts[0], *theirs, counts[1], f"{row.difference:+.3f}", z, sure]
-
-
-def _chance(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _bare(row: Row) -> list[str]:

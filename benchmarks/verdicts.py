@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 
-from analysis import aggregates, bootstrap, decision, sides, spread
+from analysis import aggregates, bootstrap, comparison, decision, sides
 from analysis.references import baselines, tables
 from benchmarks import rounds
 
@@ -118,11 +118,8 @@ def replicate(rng: np.random.Generator, of: Setting) -> tuple[decision.Differenc
     mine[np.arange(len(mine))[:, None] >= counts] = np.nan
     ours = side(mine, "runs")
     theirs = side(means + spreads * draw(rng, (THEIRS, len(means))), of.theirs)
-    taken = np.isnan(theirs.deviations)
-    filled, _ = sides.completed(theirs, ours)
-    wide = spread.cautious(*sides.spreads(ours, filled, rng))
-    both = spread.difference(*wide, taken)
-    return decision.of(*wide, 0, taken), both.interval()
+    found = comparison.weigh(ours, theirs, rng)
+    return found.decided, found.spreads[2].interval()
 
 
 def wrong(word: decision.Word, moved: float) -> bool:

@@ -131,9 +131,11 @@ def aggregated(of: Material) -> Table:
         row for place, name in enumerate(names) for row in _metric(name, place, entries, found)
     )
     frame = _bootstrapped(frame, of, shared).assign(games=len(shared))
-    order = {name: tables.places(frame.loc[frame["metric"] == name, "estimate"]) for name in names}
-    order |= {name: 0 for name in order if name == "superhuman"}
-    body = [[Cell(side.name, ""), *_cells(frame[frame["agent"] == side.name], order)]
+    estimates = dict(tuple(frame.groupby("metric")["estimate"]))
+    decimals = {
+        name: 0 if name == "superhuman" else tables.places(estimates[name]) for name in names
+    }
+    body = [[Cell(side.name, ""), *_cells(frame[frame["agent"] == side.name], decimals)]
             for side in entries]  # fmt: skip
     seeds = ", ".join(f"{side.name} {_count(side)}" for side in entries)
     left = [canvas.title(game) for game in of.scaled if game not in shared]
@@ -199,9 +201,9 @@ def _bootstrapped(frame: pd.DataFrame, of: Material, shared: Sequence[str]) -> p
     return frame.assign(**ends)
 
 
-def _cells(part: pd.DataFrame, order: Mapping[str, int]) -> list[Cell]:
+def _cells(part: pd.DataFrame, decimals: Mapping[str, int]) -> list[Cell]:
     rows = part.set_index("metric")
-    return [_cell(rows.loc[name], decimals) for name, decimals in order.items()]
+    return [_cell(rows.loc[name], count) for name, count in decimals.items()]
 
 
 def _cell(row: pd.Series, decimals: int) -> Cell:
