@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suites import windows
-from suites.records import nearest
+from suites.records import digest, nearest
 from suites.suite import Suite
 
 FIELDS = {
@@ -47,12 +47,12 @@ class Unlike:
         return f"{self.name} ({about}): ours {self.ours}, theirs {self.theirs}"
 
 
-def of_task(task: Mapping[str, Any], digest: str, window: str) -> dict[str, Any]:
+def of_task(task: Mapping[str, Any], task_hash: str, window: str) -> dict[str, Any]:
     """Returns the protocol of runs of ours.
 
     Args:
         task: As in their config.json; empty where nobody knows it.
-        digest: Its hash, as in their receipts.
+        task_hash: Of it, as in their receipts.
         window: Name of the window that scores them.
     """
     kind = windows.parse(window).kind
@@ -60,13 +60,19 @@ def of_task(task: Mapping[str, Any], digest: str, window: str) -> dict[str, Any]
     plain = {key: value for key, value in task.items() if key != "quirks"}
     unknown = {"sticky": None, "actions": None}
     episodes = "evaluation" if kind == "evaluation" else "training"
-    return {**unknown, **plain, **quirks, "episodes": episodes, "task": digest}
+    return {**unknown, **plain, **quirks, "episodes": episodes, "task": task_hash}
 
 
 def of_suite(suite: Suite, window: str) -> dict[str, Any]:
     """Returns the whole protocol of a suite as its file says today, scored in a window."""
     task = of_task(suite.task.model_dump(mode="json"), suite.task_digest, window)
     return {**task, "frames": suite.frames, "window": window}
+
+
+def hashed(stated: Protocol) -> dict[str, Any]:
+    """Returns what a whole protocol states, and first a hash of that, for a file."""
+    told = {name: value for name, value in stated.items() if value is not None}
+    return {"hash": digest(told), **told}
 
 
 def compare(ours: Protocol, theirs: Protocol) -> tuple[list[Unlike], list[str]]:

@@ -9,12 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from analysis import files
+from analysis import files, protocols
 from analysis.comparison import Comparison
-from analysis.protocols import Protocol
 from analysis.sides import METRICS
 from analysis.spread import Spread
-from suites.records import digest
 
 BOTH = ("ours", "theirs")
 
@@ -55,7 +53,7 @@ def record(found: Comparison) -> dict[str, Any]:
         "window": {name: side.window for name, side in zip(BOTH, pair, strict=True)},
         "commits": {name: list(side.commits) for name, side in zip(BOTH, pair, strict=True)},
         "sources": {name: side.source for name, side in zip(BOTH, pair, strict=True)},
-        "protocol": dict(zip(BOTH, map(_protocol, found.stated), strict=True)),
+        "protocol": dict(zip(BOTH, map(protocols.hashed, found.stated), strict=True)),
         "allowed": [asdict(each) for each in found.unlike],
         "not_stated": found.unknown,
         "games": list(found.ours.games),
@@ -63,11 +61,6 @@ def record(found: Comparison) -> dict[str, Any]:
         "by_game": [_plain(asdict(row)) for row in found.rows],
         "notes": found.notes,
     }
-
-
-def _protocol(stated: Protocol) -> dict[str, Any]:
-    told = {name: value for name, value in stated.items() if value is not None}
-    return {"hash": digest(told), **told}
 
 
 def _metrics(found: Comparison) -> dict[str, Any]:

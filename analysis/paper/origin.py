@@ -8,10 +8,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from analysis import files
+from analysis import files, protocols
 from analysis.contenders import Contender
 from analysis.grids import span
 from analysis.paper.material import Material
+from analysis.sides import Side
 
 
 def record(
@@ -55,7 +56,7 @@ def _contender(each: Contender, of: Material, games: Collection[str]) -> dict[st
     return {
         "name": each.name,
         "window": each.window,
-        "protocol": dict(each.protocol),
+        "protocol": _protocol(each),
         "commits": list(each.commits),
         "seeds": span(counts),
         "runs": [name for name, _ in ids],
@@ -70,10 +71,14 @@ def _contender(each: Contender, of: Material, games: Collection[str]) -> dict[st
 def _published(of: Material) -> dict[str, Any] | None:
     held = of.published
     return held and {
-        "name": held.name, "window": held.window, "protocol": dict(held.protocol),
+        "name": held.name, "window": held.window, "protocol": _protocol(held),
         "source": held.source, "seeds": span([int(n) for n in held.seeds if n]),
         "notes": list(held.notes),
     }  # fmt: skip
+
+
+def _protocol(of: Contender | Side) -> dict[str, Any]:
+    return protocols.hashed({**of.protocol, "frames": of.frames, "window": of.window})
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from analysis import canvas, palette
 from analysis.paper import kinds, main, material
+from suites.records import digest
 from tests.analysis import paper_sweeps as sweeps
 from tests.analysis.paper_sweeps import wish
 
@@ -89,7 +90,10 @@ def test_the_json_names_runs_window_task_and_commit(files, sweep):
     ours = by_name["ppo"]
     assert ours["window"] == "last_of_4_bins"
     assert ours["commits"] == ["0123456789abcdef0123456789abcdef01234567"]
-    assert ours["protocol"]["task"] == sweep.suite.task_digest
+    protocol = dict(ours["protocol"])
+    assert protocol["task"] == sweep.suite.task_digest
+    assert protocol["window"] == sweep.suite.score.window
+    assert protocol.pop("hash") == digest(protocol)
     assert {"little/ppo/seaquest/1", "little/ppo/pong/0"} <= {*ours["runs"]}
     assert "little/ppo/pong/2" not in ours["runs"]
     assert ours["seeds"] == "2-3"
