@@ -132,8 +132,8 @@ def legend(
     levels: Mapping[str, str] = MappingProxyType({}),
     size: float = 7.5,
     room: tuple[Axes, float] | None = None,
-) -> None:
-    """Puts a legend above a figure.
+) -> int:
+    """Puts a legend above a figure, and returns how many rows it has.
 
     Args:
         figure: Which.
@@ -152,21 +152,23 @@ def legend(
     ink = plt.rcParams["text.color"]
     handles += [Line2D([], [], color=ink, lw=0.7, ls=LEVELS[n], label=levels[n]) for n in levels]
     if not handles:
-        return
+        return 0
     words = [line for each in handles for line in str(each.get_label()).split("\n")]
     size = size if room is None else 6.5
     wide = 72 * (figure.get_figwidth() if room is None else room[1])
     each = max(map(len, words)) * 0.55 * size + 4 * size  # Points, with its handle.
-    style = {"ncols": max(1, min(columns, int(wide / each))), "fontsize": size,
-             "handlelength": 2.6, "columnspacing": 1.2}  # fmt: skip
+    columns = max(1, min(columns, int(wide / each)))
+    rows = -(-len(handles) // columns)
+    style = {"ncols": columns, "fontsize": size, "handlelength": 2.6, "columnspacing": 1.2}
     if room is None:
         figure.legend(handles=handles, loc="outside upper center", **style)
-        return
+        return rows
     ax = room[0]
     ax.set_visible(True)
     ax.set_axis_off()
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.1, 1), **style)
     ax.get_legend().set_in_layout(False)
+    return rows
 
 
 def seeds(count: str) -> str:

@@ -74,11 +74,13 @@ def _card(one: Kept) -> Markup:
     word = told["verdict"]
     needs = f"; {told['remedy']}" if word == "inconclusive" and told["remedy"] else ""
     unlike = [each["name"] for each in told["allowed"]]
+    count, of = len(told["games"]), len(told["games"]) + len(told["lacking"])
+    part = f" on {figures.counted(count, 'game')} of {of}" if count < of else ""
     old = figures.counted(len(one.old), "game")
     return page.element(
         "article",
         page.element("p", page.element("strong", word, cls="word"), cls="said"),
-        page.element("h3", f"{one.ours} against {told['opponent']}"),
+        page.element("h3", f"{one.ours} against {told['opponent']}{part}"),
         page.element("p", f"Difference of IQMs: {told['reason']}{needs}."),
         page.element("p", f"Unlike, and allowed: {', '.join(unlike)}.", cls="note bad")
         if unlike else "",

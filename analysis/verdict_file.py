@@ -57,6 +57,7 @@ def record(found: Comparison) -> dict[str, Any]:
         "allowed": [asdict(each) for each in found.unlike],
         "not_stated": found.unknown,
         "games": list(found.ours.games),
+        "lacking": [game for game in found.every if game not in found.ours.games],
         "metrics": _metrics(found),
         "by_game": [_plain(asdict(row)) for row in found.rows],
         "notes": found.notes,

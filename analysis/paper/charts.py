@@ -39,9 +39,7 @@ MAP = "PuOr"  # Diverging, told apart by the colour-blind; the numbers stand in 
 
 def efficiency(found: Sequence[Efficiency], caption: str) -> Figure:
     """Draws the IQM against frames; the legend has seeds and the area below each curve."""
-    figure, ax = plt.subplots(
-        figsize=(COLUMN, 2.1 + 0.25 * -(-len(found) // 2)), layout="constrained"
-    )
+    figure, ax = plt.subplots(figsize=(COLUMN, 2.1), layout="constrained")
     for place, one in enumerate(found):
         look = palette.look(one.agent)
         ax.fill_between(one.frames, one.low, one.high, color=look.color, alpha=0.2, linewidth=0)
@@ -60,9 +58,12 @@ def efficiency(found: Sequence[Efficiency], caption: str) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     _finish(ax, "y")
-    told = {one.agent: f"{one.agent} ({seeds(span(one.seeds))})\narea {one.area:.3f}"
-            f"{bracket(*one.ends, digits=3)}" for one in found}  # fmt: skip
-    legend(figure, told, 2, size=6.5)
+    areas = [f"area {tables.normalised(one.area, 3)}{bracket(*one.ends, 3)}" for one in found]
+    told = {
+        one.agent: f"{one.agent} ({seeds(span(one.seeds))})\n{area}"
+        for one, area in zip(found, areas, strict=True)
+    }
+    figure.set_figheight(2.1 + 0.25 * legend(figure, told, 2, size=6.5))
     put_caption(figure, caption)
     return figure
 
@@ -147,9 +148,10 @@ def differences(bars: Bars, told: Mapping[str, str], caption: str) -> Figure:
     ax.set_xscale("symlog", linthresh=LINEAR, linscale=0.6)
     ends = np.concatenate([bars.values, bars.low[known], bars.high[known], [-LINEAR, LINEAR]])
     _powers(ax, float(ends.min()), float(ends.max()))
+    decimals = tables.places(bars.values.tolist())
     for place, value in zip(places, bars.values.tolist(), strict=True):
-        ax.text(1.01, place, signed(value), transform=ax.get_yaxis_transform(), fontsize=SMALLEST,
-                va="center")  # fmt: skip
+        ax.text(1.01, place, signed(value, decimals), transform=ax.get_yaxis_transform(),
+                fontsize=SMALLEST, va="center")  # fmt: skip
     ax.set_yticks(places, [title(game) for game in bars.games], fontsize=6 if count > 9 else 7)
     ax.set_ylim(count - 0.4, -0.6)
     ax.set_xlabel("Difference, human-normalised")

@@ -46,6 +46,7 @@ def test_a_verdict_stands_first_with_reason_opponent_and_what_was_allowed(judged
     assert "ppo against ppo@atari100k" in text
     assert found.verdict.reason in text
     assert "Unlike, and allowed: frames, noops." in text
+    assert " games of " not in text and " game of " not in text
     assert "Seed of the bootstrap" in text and found.ours.window in text
 
 
@@ -57,6 +58,14 @@ def test_scores_that_have_changed_since_are_said(judged):
         row["ours"] += 1
     path.write_text(json.dumps(told))
     assert "2 games changed since" in verdicts(judged)
+
+
+def test_a_verdict_on_some_of_the_games_says_on_how_many(sweep, quick):
+    sweep.all("ppo", lambda game, seed: sweeps.level(2.0 + seed))
+    for path in [*sweep.results.rglob("ppo/breakout/*.json")]:
+        path.unlink()
+    compare(sweep)
+    assert "ppo against ppo@atari100k on 1 game of 2" in verdicts(sweep)
 
 
 def test_a_file_that_is_no_verdict_is_named_and_the_others_stand(judged):
